@@ -1,0 +1,1 @@
+"""Who may log in: accounts loaded from the servers, and the authenticators."""

@@ -1,0 +1,1 @@
+"""Servers and the shared facts about them: definitions, status, the status board of all processes."""

@@ -1,0 +1,19 @@
+cimport cython
+
+cdef long long _PER_WORKER
+cdef long long _SERVERS_BASE
+cdef long long _WORKERS_BASE
+
+cdef class Board:
+    cdef readonly int fd
+    cdef public int workers
+    cdef object _map
+    cdef public long long[::1] cells
+
+    cpdef long long get(self, Py_ssize_t index)
+    cpdef void set(self, Py_ssize_t index, long long value)
+    cpdef void add(self, Py_ssize_t index, long long amount)
+    @cython.locals(index=Py_ssize_t)
+    cpdef long long server(self, Py_ssize_t slot, Py_ssize_t cell)
+    @cython.locals(total="long long", index=Py_ssize_t, _=int)
+    cpdef long long sum_server(self, Py_ssize_t slot, Py_ssize_t cell)

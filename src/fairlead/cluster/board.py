@@ -1,0 +1,215 @@
+"""The status board: shared memory in which every counter has one writer and readers sum.
+
+One array of signed 64-bit cells, mapped by the supervisor and every worker:
+
+* the monitor's part: `SERVER_CELLS` cells for each server slot (status, rank, lag, ...), written by the supervisor;
+* per worker: its own counters for itself, each server slot, each service slot, and each (service, server) pair.
+
+No locks: a cell is an aligned 64-bit word and has exactly one writing process. A worker that died leaves gauges
+(connections, active operations) behind; `clear_gauges` is called by the supervisor before it is replaced.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+
+SERVERS_MAX = 128
+SERVICES_MAX = 64
+WORKERS_MAX = 64
+
+# -- cells of a server, written by the supervisor
+STATUS = 0
+RANK = 1
+LAG = 2  # seconds; -1: not measured
+SERVER_ID = 3
+PING_US = 4
+TRIGGERED_AT = 5  # unix seconds of the last state change
+STARTED = 6
+SERVER_CELLS = 8
+
+# -- counters of a worker
+W_SESSIONS = 0
+W_ACCEPTS = 1
+W_READS = 2
+W_WRITES = 3
+W_ERRORS = 4
+W_HANGUPS = 5
+W_QC_HITS = 6
+W_QC_MISSES = 7
+W_QC_INSERTS = 8
+W_QC_EVICTIONS = 9
+W_QC_SIZE = 10
+W_FDS = 11
+W_FDS_TOTAL = 12
+W_NEXT_SESSION = 13
+W_BUSY_US = 14  # time spent in handlers
+W_ALIVE_MS = 15  # monotonic clock of the last turn of the loop
+W_WAKEUPS = 16
+W_CELLS = 24
+
+# -- counters of a worker for a server
+S_CONNECTIONS = 0
+S_TOTAL_CONNECTIONS = 1
+S_ACTIVE = 2
+S_PACKETS = 3
+S_FAILED_AUTHS = 4
+S_POOLED = 5
+S_REUSED = 6
+S_POOL_EMPTY = 7
+S_MAX_CONNECTIONS = 8
+S_READS = 9
+S_WRITES = 10
+S_HISTOGRAM_READ = 12  # 12 buckets x (count, total microseconds)
+S_HISTOGRAM_WRITE = 36
+HISTOGRAM_BUCKETS = 12  # upper bounds 1 us, 10 us, ... 10^5 s
+S_CELLS = 60
+
+# -- counters of a worker for a service
+V_SESSIONS = 0
+V_TOTAL_SESSIONS = 1
+V_QUERIES = 2
+V_ROUTE_MASTER = 3
+V_ROUTE_SLAVE = 4
+V_ROUTE_ALL = 5
+V_RW_TRX = 6
+V_RO_TRX = 7
+V_REPLAYED = 8
+V_TRX_TOO_LARGE = 9
+V_FAILED_AUTHS = 10
+V_PACKETS = 11
+V_ACTIVE = 12
+V_MAX_SESSIONS = 13
+V_SESCMD_LEN_TOTAL = 14
+V_SESCMD_LEN_MAX = 15
+V_SESSION_MS_TOTAL = 16
+V_SESSION_MS_MAX = 17
+V_ENDED_SESSIONS = 18
+V_CELLS = 24
+
+# -- counters of a worker for a pair of service and server
+P_TOTAL = 0
+P_READ = 1
+P_WRITE = 2
+P_SESSIONS = 3  # sessions that had a connection and ended
+P_SESSION_MS = 4
+P_ACTIVE_MS = 5
+P_SELECTS = 6
+P_CELLS = 8
+
+HEADER_CELLS = 8
+GENERATION = 0  # raised whenever a status, rank or lag verdict changes
+
+_PER_WORKER = W_CELLS + SERVERS_MAX * S_CELLS + SERVICES_MAX * V_CELLS + SERVICES_MAX * SERVERS_MAX * P_CELLS
+_SERVERS_BASE = HEADER_CELLS
+_WORKERS_BASE = _SERVERS_BASE + SERVERS_MAX * SERVER_CELLS
+BOARD_BYTES = (_WORKERS_BASE + WORKERS_MAX * _PER_WORKER) * 8
+
+_GAUGES_OF_SERVER = (S_CONNECTIONS, S_ACTIVE, S_POOLED)
+_GAUGES_OF_SERVICE = (V_SESSIONS, V_ACTIVE)
+_GAUGES_OF_WORKER = (W_SESSIONS, W_FDS)
+
+
+def server_index(slot: int, cell: int) -> int:
+    """Index of a monitor's cell of a server."""
+    return _SERVERS_BASE + slot * SERVER_CELLS + cell
+
+
+def worker_index(worker: int, cell: int) -> int:
+    """Index of a worker's own counter."""
+    return _WORKERS_BASE + worker * _PER_WORKER + cell
+
+
+def worker_server_index(worker: int, slot: int, cell: int) -> int:
+    """Index of a worker's counter for a server."""
+    return _WORKERS_BASE + worker * _PER_WORKER + W_CELLS + slot * S_CELLS + cell
+
+
+def worker_service_index(worker: int, slot: int, cell: int) -> int:
+    """Index of a worker's counter for a service."""
+    return _WORKERS_BASE + worker * _PER_WORKER + W_CELLS + SERVERS_MAX * S_CELLS + slot * V_CELLS + cell
+
+
+def worker_pair_index(worker: int, service: int, server: int, cell: int) -> int:
+    """Index of a worker's counter for a server as a target of a service."""
+    base = _WORKERS_BASE + worker * _PER_WORKER + W_CELLS + SERVERS_MAX * S_CELLS + SERVICES_MAX * V_CELLS
+    return base + (service * SERVERS_MAX + server) * P_CELLS + cell
+
+
+class Board:
+    """The mapped cells. `workers`: how many workers the readers sum over."""
+
+    def __init__(self, fd: int, workers: int) -> None:
+        self.fd = fd
+        self.workers = workers
+        self._map = mmap.mmap(fd, BOARD_BYTES)
+        self.cells = memoryview(self._map).cast("q")
+
+    @staticmethod
+    def create(workers: int) -> Board:
+        """A new board in anonymous shared memory; its descriptor is passed to the workers."""
+        fd = os.memfd_create("fairlead-board", os.MFD_CLOEXEC)
+        os.ftruncate(fd, BOARD_BYTES)
+        return Board(fd, workers)
+
+    def get(self, index: int) -> int:
+        """The value of a cell."""
+        return self.cells[index]
+
+    def set(self, index: int, value: int) -> None:
+        """Write a cell. Only its one writer may do it."""
+        self.cells[index] = value
+
+    def add(self, index: int, amount: int) -> None:
+        """Add to a cell. Only its one writer may do it."""
+        self.cells[index] += amount
+
+    def server(self, slot: int, cell: int) -> int:
+        """A monitor's cell of a server."""
+        return self.cells[_SERVERS_BASE + slot * SERVER_CELLS + cell]
+
+    def sum_server(self, slot: int, cell: int) -> int:
+        """A counter of a server, over all workers."""
+        total = 0
+        index = _WORKERS_BASE + W_CELLS + slot * S_CELLS + cell
+        for _ in range(self.workers):
+            total += self.cells[index]
+            index += _PER_WORKER
+        return total
+
+    def sum_service(self, slot: int, cell: int) -> int:
+        """A counter of a service, over all workers."""
+        return sum(self.cells[worker_service_index(worker, slot, cell)] for worker in range(self.workers))
+
+    def sum_pair(self, service: int, server: int, cell: int) -> int:
+        """A counter of a (service, server) pair, over all workers."""
+        return sum(self.cells[worker_pair_index(worker, service, server, cell)] for worker in range(self.workers))
+
+    def set_server(self, slot: int, cell: int, value: int) -> bool:
+        """Write a monitor's cell and raise the generation if it changed. Supervisor only."""
+        index = server_index(slot, cell)
+        if self.cells[index] == value:
+            return False
+        self.cells[index] = value
+        self.cells[GENERATION] += 1
+        return True
+
+    def reset_server(self, slot: int) -> None:
+        """Zero everything about a slot that is given to a new server. Supervisor only."""
+        for cell in range(SERVER_CELLS):
+            self.cells[server_index(slot, cell)] = 0
+        self.cells[server_index(slot, LAG)] = -1
+        for worker in range(self.workers):
+            for cell in range(S_CELLS):
+                self.cells[worker_server_index(worker, slot, cell)] = 0
+
+    def clear_gauges(self, worker: int) -> None:
+        """Take back what a worker that died had counted as present. Supervisor only, while no such worker runs."""
+        for cell in _GAUGES_OF_WORKER:
+            self.cells[worker_index(worker, cell)] = 0
+        for slot in range(SERVERS_MAX):
+            for cell in _GAUGES_OF_SERVER:
+                self.cells[worker_server_index(worker, slot, cell)] = 0
+        for slot in range(SERVICES_MAX):
+            for cell in _GAUGES_OF_SERVICE:
+                self.cells[worker_service_index(worker, slot, cell)] = 0

@@ -1,0 +1,1 @@
+"""Text -> typed, validated objects, with one declaration per parameter."""

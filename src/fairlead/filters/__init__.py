@@ -1,0 +1,1 @@
+"""What happens to a statement on its way: one module per filter."""

@@ -1,0 +1,1 @@
+"""Who is primary: observation of the servers, topology, states, events."""

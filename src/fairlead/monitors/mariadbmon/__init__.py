@@ -1,0 +1,1 @@
+"""mariadbmon: observes a cluster with MariaDB replication."""

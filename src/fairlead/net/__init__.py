@@ -1,0 +1,1 @@
+"""Bytes in and out of the kernel: the poller, channels, listeners, TLS, the PROXY protocol."""

@@ -1,0 +1,1 @@
+"""MariaDB's wire protocol, bytes <-> meaning, for both sides of a connection. No sockets, no clock."""

@@ -1,0 +1,1 @@
+"""Where a statement goes: one package per router."""

@@ -1,0 +1,1 @@
+"""readconnroute: one server per session, chosen when the session begins."""

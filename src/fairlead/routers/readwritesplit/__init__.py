@@ -1,0 +1,1 @@
+"""readwritesplit: writes to the primary, reads to the replicas, session state everywhere."""

@@ -1,0 +1,1 @@
+"""One client's life: login, statements, transaction state, history, replies, server connections, KILL."""

@@ -1,0 +1,1 @@
+"""The processes: supervisor, workers, and the control bus between them."""

@@ -1,0 +1,128 @@
+"""What crosses the control bus: typed messages, msgpack in length-prefixed frames, one socket per worker.
+
+A request carries `id`; its answer is a `Reply` with the same id. Everything else is fire-and-forget.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from fairlead.accounts.model import AccountSet
+from fairlead.cluster.defs import ServerFacts, Snapshot
+
+# Largest frame on the bus, in bytes: a snapshot or the accounts of a service.
+FRAME_BYTES_MAX = 256 * 1024 * 1024
+
+
+# -- supervisor -> worker
+
+
+class Configure(Struct, tag=True):
+    """Take over this configuration; the worker answers with `Configured`."""
+
+    id: int
+    snapshot: Snapshot
+
+
+class Accounts(Struct, tag=True):
+    """The accounts of a service; `loaded` is False if no server could be asked yet."""
+
+    service: str
+    version: int
+    loaded: bool
+    accounts: AccountSet
+
+
+class Facts(Struct, tag=True):
+    """What is known of the servers."""
+
+    facts: list[ServerFacts]
+
+
+class HangUp(Struct, tag=True):
+    """Close every connection to this server: it is down, or its maintenance is forced."""
+
+    server: str
+    reason: str
+
+
+class Kill(Struct, tag=True):
+    """A KILL of some session, for every worker (see `fairlead.session.kill`). `origin`/`id` say whom to answer."""
+
+    id: int
+    origin: int
+    kind: str  # "connection", "query", "user", "query_user"
+    hard: str  # "", "HARD ", "SOFT "
+    session: int
+    user: str
+    issuer: int
+    credentials: dict[str, Any]
+
+
+class Request(Struct, tag=True):
+    """Ask the worker: what = sessions | session | close_session | threads | log_levels | rotate_logs | classify ..."""
+
+    id: int
+    what: str
+    args: dict[str, Any] = {}
+
+
+class Stop(Struct, tag=True):
+    """End: accept nothing more, let sessions finish for `drain_ms`, then close them."""
+
+    drain_ms: int
+
+
+# -- worker -> supervisor
+
+
+class Configured(Struct, tag=True):
+    """Answer to `Configure`: errors by listener name, empty if everything runs."""
+
+    id: int
+    version: int
+    errors: dict[str, str] = {}
+
+
+class ReloadAccounts(Struct, tag=True):
+    """A login missed: please read the accounts of this service again, within the refresh rules.
+
+    The answer is an `Accounts` message, with an unchanged version if the rules forbid reading.
+    """
+
+    service: str
+    version: int
+
+
+class ForwardKill(Struct, tag=True):
+    """Send this KILL to every worker (the sender included); answered by `Reply` to `kill.id` when all are done."""
+
+    kill: Kill
+
+
+class KillDone(Struct, tag=True):
+    """One worker has finished a KILL."""
+
+    id: int
+    origin: int
+
+
+class Reply(Struct, tag=True):
+    """Answer to a `Request` or a `ForwardKill`."""
+
+    id: int
+    result: Any = None
+    error: str = ""
+
+
+class MaintainServer(Struct, tag=True):
+    """A server said 1129 (host is blocked): put it into maintenance."""
+
+    server: str
+    reason: str
+
+
+ToWorker = Configure | Accounts | Facts | HangUp | Kill | Request | Stop | Reply
+ToSupervisor = Configured | ReloadAccounts | ForwardKill | KillDone | Reply | MaintainServer
