@@ -173,6 +173,11 @@ class Channel(Watched):
     def _keep(self, buf: bytearray, start: int, end: int) -> None:
         self._kept = buf[start:end]
 
+    def take_kept(self) -> bytearray | None:
+        """Take over the remainder that the handler has not consumed."""
+        kept, self._kept = self._kept, None
+        return kept
+
     def pause(self) -> None:
         """Stop handing data over."""
         self.paused = True

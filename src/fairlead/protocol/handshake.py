@@ -206,7 +206,7 @@ class AuthSwitch(Struct, frozen=True):
 
 def build_auth_switch(plugin: str, data: bytes) -> bytes:
     """The payload that asks a client for another method."""
-    return b"\xfe" + plugin.encode() + b"\0" + data + b"\0"
+    return b"\xfe" + plugin.encode() + b"\0" + data
 
 
 def parse_auth_switch(payload: bytes) -> AuthSwitch:

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from fairlead.sql.classifier import KillInfo
+from fairlead.sql.info import KillInfo
+from fairlead.sql.types import KILL_QUERY
 
 if TYPE_CHECKING:
     from fairlead.session.session import Session
 
 
 class KillOrder(Struct, frozen=True):
-    """What is to be killed and in whose name. `kind`: connection, query, user, query_user; `hard`: "", "HARD ", "SOFT "."""
+    """What is to be killed and in whose name. `kind`: connection, query, user, query_user; `hard`: "" or "SOFT "."""
 
     kind: str
     hard: str
@@ -33,14 +34,13 @@ def kill_message(info: KillInfo | None, session: Session, target: int = 0) -> Ki
     kind, hard, user = "connection", "", ""
     if info is not None:
         text = info.target.strip()
-        if info.hard:
-            hard = "HARD "
-        elif info.soft:
+        if info.soft:
             hard = "SOFT "
+        is_query = info.kind == KILL_QUERY
         if info.is_user:
-            kind, user = ("query_user" if info.is_query else "user"), text.strip("'`\"")
+            kind, user = ("query_user" if is_query else "user"), text.strip("'`\"")
         else:
-            kind = "query" if info.is_query else "connection"
+            kind = "query" if is_query else "connection"
             if not text.isdigit():
                 return None
             target = int(text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fairlead.accounts.authenticators import Accepted, NeedMore, Refused, SwitchTo, authenticator_for
+from fairlead.accounts.authenticators import Accepted, NeedMore, Refused, SwitchTo, access_denied
 from fairlead.net import proxyproto
 from fairlead.protocol import packets
 from fairlead.protocol.constants import (
@@ -113,8 +113,8 @@ class Exchange:
     def identify(self) -> None:
         """Find the account of the claimed user, by name if its hosts are names."""
         session = self.session
-        directory = self.service.directory
-        if not self.host.resolves_names() or session.local_socket or not directory.needs_name(self.user):
+        directory = self.listener.directory
+        if not self.host.resolves_names() or session.local_socket or not directory.needs_name(self.user, session.remote):
             self._identified(None)
             return
         self._wait()
@@ -135,10 +135,7 @@ class Exchange:
         if self.session.closed:
             return
         self._go_on()
-        self.account = self.service.directory.find(
-            self.user, "localhost" if self.session.local_socket else self.session.remote, host_name,
-            match_host=self.listener.options.match_host,
-        )  # fmt: skip
+        self.account = self.listener.directory.find(self.user, self.session.remote, host_name)
         if self.account is None and not self._reloaded:
             self._reload()
             return
@@ -157,19 +154,12 @@ class Exchange:
         self.identify()
 
     def _judge_account(self) -> None:
-        account = self.account
-        if account is not None and not self._root_allowed():
-            account = self.account = None
-        authenticator = authenticator_for(account)
-        if authenticator is None:
-            assert account is not None
-            self.refuse(1524, "HY000", f"Plugin '{account.plugin}' is not loaded")
+        authenticator = self.listener.authenticators.choose(self.account)
+        if isinstance(authenticator, Refused):
+            self.refuse(authenticator.errno, authenticator.sqlstate, authenticator.message)
             return
-        self._exchange = authenticator.begin(account, self.scramble, self.listener.options)
-        self._outcome(self._exchange.start(self.plugin, self.token))
-
-    def _root_allowed(self) -> bool:
-        return self.user != "root" or bool(self.service.params.get("enable_root_user"))
+        self._exchange = authenticator.start(self.account, self.user, self.session.remote, self.scramble)
+        self._outcome(self._exchange.begin(self.plugin, self.token))
 
     def _step(self, payload: bytes) -> None:
         if self._exchange is None:
@@ -181,25 +171,23 @@ class Exchange:
         if isinstance(outcome, SwitchTo):
             self.send(build_auth_switch(outcome.plugin, outcome.data))
         elif isinstance(outcome, Accepted):
-            self.accepted(outcome.sha1)
+            self.accepted(outcome.sha1_password)
+        elif isinstance(outcome, NeedMore):
+            self.send(b"\x01" + outcome.data)
         elif isinstance(outcome, Refused):
-            self._denied(outcome.using_password)
-        elif not isinstance(outcome, NeedMore):
-            raise TypeError(f"unexpected outcome of an authentication: {outcome!r}")
+            self._denied(outcome)
 
-    def _denied(self, using_password: bool) -> None:
-        session = self.session
-        self.host.login_failed(self.service, session, self.user, known=self.account is not None)
-        word = "YES" if using_password else "NO"
-        self.refuse(
-            1045, "28000", f"Access denied for user '{self.user}'@'{session.remote}' (using password: {word})"
-        )  # fmt: skip
+    def _denied(self, refused: Refused) -> None:
+        self.host.login_failed(self.service, self.session, self.user, known=self.account is not None)
+        if refused.detail:
+            self.host.log(30, refused.detail, self.session)
+        self.refuse(refused.errno, refused.sqlstate, refused.message)
 
     def check_database(self) -> bool:
         """Whether the default database may be used; the client is refused if not."""
         if not self.database:
             return True
-        code = self.service.check_database(self.account, self.database, "")
+        code = self.session.check_database(self.account, self.database, "")
         if not code:
             return True
         if code == 1049 and not self._reloaded:
@@ -265,7 +253,7 @@ class Login(Exchange):
                 return end
             if isinstance(header, proxyproto.Header):
                 networks = self.listener.networks
-                if networks is None or not networks.matches(self.session.remote, self.session.local_socket):
+                if networks is None or self.session.remote not in networks:
                     self.refuse(1130, "HY000", f"Proxy header is not accepted from {self.session.remote}")
                     return end
                 if not header.local:
@@ -298,7 +286,7 @@ class Login(Exchange):
         self.plugin = response.plugin
         self.token = response.auth
         if self.listener.demands_tls and not self._tls_done:
-            self._denied(bool(self.token))
+            self._denied(access_denied(self.user, session.remote, bool(self.token)))
             return
         self.identify()
 
@@ -315,7 +303,7 @@ class Login(Exchange):
     def accepted(self, sha1: bytes) -> None:
         self._sha1 = sha1
         if self.account is not None and self.account.ssl and not self._tls_done:
-            self._denied(True)
+            self._denied(access_denied(self.user, self.session.remote, True))
             return
         self.after_password()
 

@@ -38,9 +38,6 @@ class Host(Protocol):
     globals: dict[str, Any]
     classifier: Any
 
-    def classifier_for(self, sql_mode: int, current: Any) -> Any:
-        """The classifier for the sql_mode that a client has set (values of QueryInfo.set_sql_mode)."""
-
     def connect(self, session: Session, backend: Backend) -> None:
         """Begin to open a connection and call `backend.opened`; OSError if that fails at once."""
 

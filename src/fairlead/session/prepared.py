@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fairlead.sql.classifier import QueryInfo
+from fairlead.sql.info import QueryInfo
 
 
 class Prepared:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fairlead.accounts.directory import AccountDirectory
+from fairlead.accounts.model import AccountSet
 from fairlead.cluster.defs import ServiceDef
 from fairlead.session.ports import Server
 from fairlead.session.router import RouterSession
@@ -31,7 +31,7 @@ class ServiceRuntime:
         self.targets: list[Server] = []
         self.factory: RouterFactory | None = None
         self.router_config: Any = None
-        self.directory = AccountDirectory.empty()
+        self.accounts = AccountSet()
         self.accounts_version = 0
         self.accounts_loaded = False
         self.sessions: set[Session] = set()
@@ -40,12 +40,6 @@ class ServiceRuntime:
         """The router's part of a new session."""
         assert self.factory is not None
         return self.factory(session, self)
-
-    def check_database(self, account: Any, database: str, role: str) -> int:
-        """0, 1044 or 1049 for a default database."""
-        if account is None:
-            return 0
-        return self.directory.check_database(account, database, role or None)
 
     def retain_last_statements(self, global_params: dict[str, Any]) -> int:
         """How many statements each session keeps for the diagnostics."""

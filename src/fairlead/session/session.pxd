@@ -6,6 +6,8 @@ from fairlead.session.backend cimport Backend, BackendOwner
 from fairlead.session.router cimport RouterSession
 from fairlead.session.statement cimport Statement
 from fairlead.session.trx cimport TrxTracker
+from fairlead.sql.classifier cimport Classifier
+from fairlead.sql.info cimport QueryInfo
 
 cdef int _COM_QUERY
 cdef int _COM_QUIT
@@ -44,7 +46,8 @@ cdef class Session(BackendOwner):
     cdef public Statement statement
     cdef public TrxTracker trx
     cdef public object history
-    cdef public object classifier
+    cdef public Classifier classifier
+    cdef public int sql_mode
     cdef public dict named
     cdef public long long last_prepared
     cdef public int expecting
@@ -71,7 +74,7 @@ cdef class Session(BackendOwner):
 
     @cython.locals(statement=Statement, p="unsigned char *", command=int, result=int)
     cpdef int command(self, bytearray buf, Py_ssize_t start, Py_ssize_t end) except -1
-    @cython.locals(result=int)
+    @cython.locals(result=int, info=QueryInfo)
     cdef int _query(self, Statement statement) except -1
     cpdef void resume_client(self) except *
     @cython.locals(status=int, ok=bint)

@@ -142,6 +142,8 @@ class Session(BackendOwner):
             int(params["max_sescmd_history"]), bool(params["prune_sescmd_history"]), bool(params["disable_sescmd_history"])
         )
         self.classifier = host.classifier
+        # How the text of statements is read (MODE_* bits of fairlead.sql.types); -1: as the worker does.
+        self.sql_mode = -1
         self.named: dict[str, Any] = {}
         self.last_prepared = 0
         self.expecting = 0
@@ -222,7 +224,7 @@ class Session(BackendOwner):
         return result
 
     def _query(self, statement: Statement) -> int:
-        info = self.classifier.classify(statement.buf, statement.start + 5, statement.end, False)
+        info = self.classifier.classify(statement.buf, statement.start + 5, statement.end, False, self.sql_mode)
         statement.info = info
         statement.type_mask = info.type_mask
         if info.operation in _SPECIAL or statement.type_mask & (TYPE_PREPARE_NAMED_STMT | TYPE_DEALLOC_PREPARE):
@@ -256,17 +258,17 @@ class Session(BackendOwner):
             if self.expecting:
                 return WAIT
             self.named.pop(info.prepare_name.lower(), None)
-        elif info.set_sql_mode:
+        elif info.sql_mode_flags >= 0:
             if self.expecting:
                 return WAIT
-            self.classifier = self.host.classifier_for(info.set_sql_mode, self.classifier)
+            self.sql_mode = info.sql_mode_flags
         return 0
 
     def _other(self, statement: Statement) -> int:
         command = statement.command
         buf, start, end = statement.buf, statement.start, statement.end
         if command == COM_STMT_PREPARE:
-            info = self.classifier.classify(buf, start + 5, end, True)
+            info = self.classifier.classify(buf, start + 5, end, True, self.sql_mode)
             statement.info = info
             statement.type_mask = info.type_mask | TYPE_PREPARE_STMT
             return self.router.route(statement)
@@ -333,11 +335,17 @@ class Session(BackendOwner):
         """Check the access; 0 if the command may be routed."""
         if self.expecting:
             return WAIT
-        refused = self.service.check_database(self.account, database, self.role)
+        refused = self.check_database(self.account, database, self.role)
         if refused:
             return self.answer_error(*self.database_error(refused, database))
         self.pending_database = database
         return 0
+
+    def check_database(self, account: Any, database: str, role: str) -> int:
+        """0, 1044 or 1049 for a default database."""
+        if account is None:
+            return 0
+        return int(self.listener.directory.check_database(account, database, role or None))
 
     def database_error(self, code: int, database: str) -> tuple[int, str, str]:
         """The error packet for a database that is refused with this code."""
@@ -363,6 +371,7 @@ class Session(BackendOwner):
         self.named.clear()
         self.trx.reset()
         self.unsafe = ""
+        self.sql_mode = -1
         self.role = ""
         self.pending_verify.clear()
         self.pending_database = None
@@ -447,6 +456,7 @@ class Session(BackendOwner):
         self.named.clear()
         self.trx.reset()
         self.unsafe = ""
+        self.sql_mode = -1
         self.pending_verify.clear()
         for backend in self.backends:
             backend.ps_ids.clear()

@@ -1,9 +1,12 @@
+from fairlead.sql.info cimport QueryInfo
+
+
 cdef class Statement:
     cdef public bytearray buf
     cdef public Py_ssize_t start
     cdef public Py_ssize_t end
     cdef public int command
-    cdef public object info
+    cdef public QueryInfo info
     cdef public long long type_mask
     cdef public long long ps_id
     cdef public bint continues

@@ -7,8 +7,7 @@ it longer copies the bytes (`packet`).
 from __future__ import annotations
 
 from fairlead.session.prepared import Prepared
-from fairlead.sql.classifier import QueryInfo
-from fairlead.sql.hints import Hint
+from fairlead.sql.info import QueryInfo
 
 
 class Statement:
@@ -26,7 +25,7 @@ class Statement:
         self.continues = False
         # The server will answer.
         self.replies = True
-        self.hints: tuple[Hint, ...] = ()
+        self.hints: tuple[object, ...] = ()
         # The prepared statement that ps_id names, and whether this EXECUTE carries parameter types.
         self.prepared: Prepared | None = None
         self.has_types = False

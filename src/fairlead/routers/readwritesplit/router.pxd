@@ -12,6 +12,7 @@ from fairlead.session.trx cimport TrxTracker
 cdef long long _TRX_BITS
 cdef long long _MASTER_READ
 cdef long long _READ
+cdef long long _SESSION_WRITE
 cdef int _MASTER
 cdef int _USABLE
 cdef int _RUNNING

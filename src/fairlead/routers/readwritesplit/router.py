@@ -89,6 +89,7 @@ if TYPE_CHECKING:
 _TRX_BITS = TRX_BITS
 _MASTER_READ = TYPE_MASTER_READ
 _READ = TYPE_READ
+_SESSION_WRITE = TYPE_SESSION_WRITE
 _MASTER = MASTER
 _USABLE = RUNNING | MAINT
 _RUNNING = RUNNING
@@ -184,8 +185,11 @@ class RwsSession(RouterSession):
             if result:
                 return result
         if statement.info is not None and statement.command != COM_STMT_PREPARE:
-            chain = statement.info.chain if mask & _TRX_BITS else False
-            trx.on_statement(mask, mask & _READ != 0 and not mask & _MASTER_READ, chain)
+            trx.on_statement(
+                statement.info.trx_mask | (mask & _SESSION_WRITE),
+                mask & _READ != 0 and not mask & _MASTER_READ,
+                statement.info.chain,
+            )
             if trx.starting:
                 self.trx_target = None
         all_by_command = statement.command != _COM_QUERY and statement.command in _ALL_BY_COMMAND

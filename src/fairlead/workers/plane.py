@@ -1,0 +1,760 @@
+"""The data plane of a worker: its listeners, its sessions, and what the sessions need from outside.
+
+It is the sessions' `Host`: it opens their server connections, resolves names, carries KILL, and asks the supervisor
+for fresh accounts. A new configuration is taken over as a whole; sessions keep what was current when they began.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from fairlead import __version__
+from fairlead.accounts.blocker import AuthBlocker
+from fairlead.accounts.files import load_mapping
+from fairlead.cluster.board import (
+    S_FAILED_AUTHS,
+    STATUS,
+    V_FAILED_AUTHS,
+    V_SESSIONS,
+    W_ACCEPTS,
+    W_FDS,
+    W_FDS_TOTAL,
+    W_NEXT_SESSION,
+    W_QC_EVICTIONS,
+    W_QC_HITS,
+    W_QC_INSERTS,
+    W_QC_MISSES,
+    W_QC_SIZE,
+    W_SESSIONS,
+    W_WAKEUPS,
+    Board,
+    worker_index,
+    worker_server_index,
+    worker_service_index,
+)
+from fairlead.cluster.defs import ServerFacts, Snapshot
+from fairlead.cluster.status import MASTER, RUNNING, SLAVE
+from fairlead.config.modules import router_entry
+from fairlead.net.channel import Channel
+from fairlead.net.poller import Poller, Watched, WorkerLoop
+from fairlead.net.proxyproto import build_v1
+from fairlead.net.tls import listener_context, server_context
+from fairlead.net.tlschannel import TlsChannel
+from fairlead.protocol import packets
+from fairlead.protocol.charsets import charset_of
+from fairlead.protocol.constants import (
+    BASE_CAPABILITIES,
+    CLIENT_DEPRECATE_EOF,
+    CLIENT_MYSQL,
+    CLIENT_SESSION_TRACK,
+    EXTENDED_CAPABILITIES,
+)
+from fairlead.protocol.handshake import Greeting, parse_attributes
+from fairlead.session.backend import STATE_NAMES, Backend
+from fairlead.session.client import ClientConnection
+from fairlead.session.kill import KillOrder, matches
+from fairlead.session.listener import ALWAYS_REPORTED, ListenerRuntime
+from fairlead.session.login import LOGIN_TIMEOUT_MS, Login
+from fairlead.session.ports import Server
+from fairlead.session.service import ServiceRuntime
+from fairlead.session.session import Session
+from fairlead.sql.classifier import Classifier
+from fairlead.workers.acceptor import EXHAUSTED_PAUSE_MS, Acceptor, listen_on
+from fairlead.workers.killer import carry_out
+from fairlead.workers.messages import (
+    Accounts,
+    ForwardKill,
+    Kill,
+    KillDone,
+    MaintainServer,
+    ReloadAccounts,
+    Reply,
+    ToSupervisor,
+)
+from fairlead.workers.names import NameResolver
+
+# A connection to a server has to be established and logged in within this time, in milliseconds.
+BACKEND_CONNECT_TIMEOUT_MS = 10_000
+# How long a client that was told goodbye may take to close, in milliseconds.
+GOODBYE_TIMEOUT_MS = 2_000
+# How long a login waits for the accounts to be read again, in milliseconds.
+ACCOUNTS_WAIT_MS = 8_000
+TICK_SECONDS = 1.0
+# Version shown when no server is known.
+UNKNOWN_VERSION = "10.11.0"
+
+_log = logging.getLogger("fairlead.session")
+
+
+class Plane:
+    """All sessions of one worker."""
+
+    def __init__(
+        self,
+        index: int,
+        board: Board,
+        send: Callable[[ToSupervisor], None],
+        loop: asyncio.AbstractEventLoop,
+        paths: dict[str, str],
+    ) -> None:
+        assert isinstance(loop, WorkerLoop)
+        self.worker = index
+        self.board = board
+        self.send = send
+        self.loop = loop
+        self.poller: Poller = loop.poller
+        self.poller.on_error = self._handler_failed
+        self.paths = paths
+        self.globals: dict[str, Any] = {}
+        self.classifier = Classifier(0)
+        self.servers: dict[str, Server] = {}
+        self.services: dict[str, ServiceRuntime] = {}
+        self.listeners: dict[str, ListenerRuntime] = {}
+        self.acceptors: dict[str, Acceptor] = {}
+        self.sessions: dict[int, Session] = {}
+        self.connections: set[ClientConnection] = set()
+        self.blocker = AuthBlocker()
+        self.names = NameResolver(loop)
+        self._own = worker_index(index, 0)
+        self._waiting_for_accounts: dict[str, list[Callable[[], None]]] = {}
+        self._reload_timers: dict[str, asyncio.TimerHandle] = {}
+        self._kills: dict[int, Session] = {}
+        self._last_kill = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._stride = max(1, board.workers)
+        if board.get(self._own + W_NEXT_SESSION) == 0:
+            board.set(self._own + W_NEXT_SESSION, index + 1)
+        loop.call_later(TICK_SECONDS, self._tick)
+
+    # -- configuration
+
+    def apply(self, snapshot: Snapshot) -> dict[str, str]:
+        """Take over a configuration; errors by listener name, and then nothing has changed."""
+        services = self._services(snapshot)
+        listeners: dict[str, ListenerRuntime] = {}
+        acceptors: dict[str, Acceptor] = {}
+        errors: dict[str, str] = {}
+        for definition in snapshot.listeners:
+            service = services.get(definition.service)
+            if service is None:
+                continue
+            try:
+                runtime = ListenerRuntime(definition, service)
+                if definition.params.get("ssl"):
+                    runtime.tls = listener_context(definition.params)
+                if definition.params.get("user_mapping_file"):
+                    runtime.mapping = load_mapping(definition.params["user_mapping_file"])
+                acceptors[definition.name] = self._acceptor(runtime)
+                listeners[definition.name] = runtime
+            except (OSError, ValueError) as error:
+                errors[definition.name] = str(error)
+        if errors:
+            for name, acceptor in acceptors.items():
+                if self.acceptors.get(name) is not acceptor:
+                    acceptor.close()
+            return errors
+        self._commit(snapshot, services, listeners, acceptors)
+        return {}
+
+    def _services(self, snapshot: Snapshot) -> dict[str, ServiceRuntime]:
+        servers: dict[str, Server] = {}
+        for definition in snapshot.servers:
+            server = self.servers.get(definition.name)
+            if server is None or server.slot != definition.slot:
+                server = Server(definition)
+            servers[definition.name] = server
+        self._new_servers = servers
+        services: dict[str, ServiceRuntime] = {}
+        for service_definition in snapshot.services:
+            old = self.services.get(service_definition.name)
+            runtime = ServiceRuntime(service_definition)
+            if old is not None and old.slot == service_definition.slot:
+                runtime.accounts = old.accounts
+                runtime.accounts_version = old.accounts_version
+                runtime.accounts_loaded = old.accounts_loaded
+                runtime.sessions = old.sessions
+            runtime.targets = [servers[name] for name in service_definition.servers if name in servers]
+            make_session, make_config = router_entry(service_definition.router)
+            runtime.factory = make_session
+            runtime.router_config = make_config(service_definition.params)
+            services[service_definition.name] = runtime
+        return services
+
+    def _acceptor(self, runtime: ListenerRuntime) -> Acceptor:
+        """The listening socket: the present one if the address is the same."""
+        old = self.acceptors.get(runtime.name)
+        if old is not None and _address(old.listener.params) == _address(runtime.params):
+            return old
+        if runtime.params.get("socket") and self.worker != 0:
+            return Acceptor(self, self.poller, socket.socket(socket.AF_UNIX), runtime)
+        return Acceptor(self, self.poller, listen_on(runtime.params), runtime)
+
+    def _commit(
+        self,
+        snapshot: Snapshot,
+        services: dict[str, ServiceRuntime],
+        listeners: dict[str, ListenerRuntime],
+        acceptors: dict[str, Acceptor],
+    ) -> None:
+        self.globals = dict(snapshot.globals)
+        cache = int(self.globals.get("query_classifier_cache_size") or 0)
+        mode = 1 if self.globals.get("sql_mode") == "oracle" else 0
+        if self.classifier.cache.limit != cache // self._stride or self.classifier.sql_mode != mode:
+            self.classifier = Classifier(cache // self._stride, mode)
+        for definition in snapshot.servers:
+            server = self._new_servers[definition.name]
+            server.definition = definition
+            server.tls = server_context(definition.params) if definition.params.get("ssl") else None
+        self.servers = self._new_servers
+        self.services = services
+        for name, acceptor in self.acceptors.items():
+            if acceptors.get(name) is not acceptor:
+                acceptor.close()
+        self.acceptors = acceptors
+        self.listeners = listeners
+        for name, runtime in listeners.items():
+            acceptor = acceptors[name]
+            acceptor.listener = runtime
+            stopped = runtime.definition.stopped or runtime.service.definition.stopped or self._stopping
+            is_mine = not runtime.params.get("socket") or self.worker == 0
+            acceptor.set_accepting(is_mine and not stopped)
+
+    def set_accounts(self, message: Accounts) -> None:
+        """New accounts of a service, or the news that there are none."""
+        service = self.services.get(message.service)
+        if service is not None and message.version != service.accounts_version:
+            service.accounts = message.accounts
+            service.accounts_version = message.version
+            service.accounts_loaded = message.loaded
+            for listener in self.listeners.values():
+                if listener.service is service:
+                    listener.accounts_changed()
+        self._accounts_answered(message.service)
+
+    def set_facts(self, facts: list[ServerFacts]) -> None:
+        """What the monitors have learned of the servers."""
+        for each in facts:
+            server = self.servers.get(each.name)
+            if server is not None:
+                server.facts = each
+
+    # -- clients
+
+    def accepted(self, sock: socket.socket, address: Any, listener: ListenerRuntime) -> None:
+        """A client has connected."""
+        sock.setblocking(False)
+        local = sock.family == socket.AF_UNIX
+        if not local:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        remote = "localhost" if local else _reduced(str(address[0]))
+        board = self.board
+        board.add(self._own + W_ACCEPTS, 1)
+        refused = self._refuse_at_door(remote, listener)
+        if refused:
+            _send_and_close(sock, packets.build_err(0, *refused))
+            return
+        session_id = board.get(self._own + W_NEXT_SESSION)
+        board.set(self._own + W_NEXT_SESSION, session_id + self._stride)
+        connection = ClientConnection(self, listener, session_id)
+        channel = self._channel(sock.detach(), connection, encrypted=listener.tls is not None)
+        session = Session(self, listener.service, session_id, connection, channel)
+        session.listener = listener
+        session.remote = remote
+        session.remote_port = 0 if local else int(address[1])
+        session.local_socket = local
+        self._set_water_marks(channel)
+        self.connections.add(connection)
+        connection.begin(channel, session, Login(connection, session))
+
+    def _refuse_at_door(self, remote: str, listener: ListenerRuntime) -> tuple[int, str, str] | None:
+        limit = int(self.globals.get("max_auth_errors_until_block", 10))
+        if limit and self.blocker.is_blocked(remote, time.monotonic(), limit):
+            return (
+                1129, "HY000", f"Host '{remote}' is temporarily blocked due to too many authentication failures."
+            )  # fmt: skip
+        if self._is_full(listener.service):
+            return 1040, "08004", "Too many connections"
+        return None
+
+    def _is_full(self, service: ServiceRuntime) -> bool:
+        most = int(service.params.get("max_connections") or 0)
+        return bool(most) and self.board.sum_service(service.slot, V_SESSIONS) >= most
+
+    def _channel(self, fd: int, handler: Any, *, encrypted: bool, connecting: bool = False) -> Channel:
+        self.board.add(self._own + W_FDS, 1)
+        self.board.add(self._own + W_FDS_TOTAL, 1)
+        kind = TlsChannel if encrypted else Channel
+        return kind(self.poller, fd, handler, connecting)
+
+    def _set_water_marks(self, channel: Channel) -> None:
+        channel.high_water = int(self.globals.get("writeq_high_water") or (1 << 62))
+        channel.low_water = int(self.globals.get("writeq_low_water") or 0)
+
+    def out_of_descriptors(self, acceptor: Acceptor) -> None:
+        """No descriptor is left for a new client: leave it in the backlog for a moment."""
+        _log.error("Out of file descriptors: new clients have to wait", extra={"object": acceptor.listener.name})
+        acceptor.set_accepting(False)
+        self.loop.call_later(EXHAUSTED_PAUSE_MS / 1000, self._accept_again, acceptor)
+
+    def _accept_again(self, acceptor: Acceptor) -> None:
+        if self.acceptors.get(acceptor.listener.name) is acceptor and not self._stopping:
+            acceptor.set_accepting(True)
+
+    def client_gone(self, connection: ClientConnection) -> None:
+        """The client's channel is closed."""
+        self.connections.discard(connection)
+        self.board.add(self._own + W_FDS, -1)
+
+    # -- Host: logins
+
+    def scramble(self) -> bytes:
+        """20 random printable bytes."""
+        return bytes(33 + byte % 94 for byte in secrets.token_bytes(20))
+
+    def wall_clock(self) -> float:
+        """Seconds since 1970."""
+        return time.time()
+
+    def call_later(self, milliseconds: int, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call a function later."""
+        return self.loop.call_later(milliseconds / 1000, callback)
+
+    def resolves_names(self) -> bool:
+        """Whether the addresses of clients may be resolved to names."""
+        return not self.globals.get("skip_name_resolve")
+
+    def resolve_name(self, address: str, callback: Callable[[str | None], None]) -> None:
+        """Tell the host name of an address."""
+        self.names.resolve(address, callback)
+
+    def greeting(self, listener: ListenerRuntime) -> Greeting:
+        """Version, capabilities and character set for the greeting of a listener."""
+        facts = [server.facts for server in listener.service.targets if server.facts.version]
+        version = str(listener.service.params.get("version_string") or "")
+        capabilities = BASE_CAPABILITIES
+        charset = 8
+        if facts:
+            lowest = min(facts, key=lambda each: _version_key(each.version))
+            if not version:
+                version = lowest.version
+                if version.startswith("10"):
+                    version = f"5.5.5-{version}"
+            common = -1
+            for each in facts:
+                common &= each.capabilities
+            capabilities &= common | CLIENT_MYSQL
+            if all("mariadb" in each.version.lower() and not each.capabilities & CLIENT_MYSQL for each in facts):
+                capabilities = (capabilities & ~CLIENT_MYSQL) | (EXTENDED_CAPABILITIES & common)
+            best = self._best_server(listener.service)
+            if best is not None:
+                charset = best.facts.charset or 8
+        else:
+            capabilities &= ~(CLIENT_SESSION_TRACK | CLIENT_DEPRECATE_EOF)
+        return Greeting(
+            version or f"5.5.5-{UNKNOWN_VERSION}-fairlead-{__version__}", 0, bytes(20), capabilities, charset
+        )
+
+    def _best_server(self, service: ServiceRuntime) -> Server | None:
+        known = [server for server in service.targets if server.facts.version]
+
+        def worth(server: Server) -> int:
+            status = self.board.server(server.slot, STATUS)
+            return 3 if status & MASTER else 2 if status & SLAVE else 1 if status & RUNNING else 0
+
+        return max(known, key=worth, default=None)
+
+    def login_variables(self, listener: ListenerRuntime, session: Session) -> dict[str, str]:
+        """What the OK of a login reports."""
+        best = self._best_server(listener.service)
+        values = best.facts.variables if best is not None else {}
+        version = best.facts.version if best is not None else ""
+        reported = {
+            "threads_connected": str(self.board.sum_service(listener.service.slot, V_SESSIONS)),
+            "connection_id": str(session.id & 0xFFFFFFFF),
+        }
+        assert set(reported) == set(ALWAYS_REPORTED)
+        for name, value in listener.metadata:
+            if value is None:
+                found = self._auto_value(name, values, version, session)
+                if found is None:
+                    continue
+                name, value = found
+            reported[name] = value
+        return reported
+
+    def _auto_value(
+        self, name: str, values: dict[str, str], version: str, session: Session
+    ) -> tuple[str, str] | None:
+        if name == "maxscale":
+            return name, __version__
+        if name in ("character_set_client", "character_set_connection", "character_set_results"):
+            charset = charset_of(session.charset)
+            return (name, charset) if charset else None
+        if name == "tx_isolation" and _version_key(version) >= (11,):
+            name = "transaction_isolation"
+        value = values.get(name) or values.get("tx_isolation" if name == "transaction_isolation" else name)
+        return None if value is None else (name, value)
+
+    def reload_accounts(self, service: ServiceRuntime, callback: Callable[[], None]) -> None:
+        """Ask for fresh accounts; the callback follows in any case, within a limit of time."""
+        name = service.name
+        waiting = self._waiting_for_accounts.setdefault(name, [])
+        waiting.append(callback)
+        if len(waiting) == 1:
+            self.send(ReloadAccounts(name, service.accounts_version))
+            self._reload_timers[name] = self.loop.call_later(
+                ACCOUNTS_WAIT_MS / 1000, self._accounts_answered, name
+            )
+
+    def _accounts_answered(self, name: str) -> None:
+        timer = self._reload_timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+        for callback in self._waiting_for_accounts.pop(name, ()):
+            callback()
+
+    def accounts_doubtful(self, service: ServiceRuntime) -> None:
+        """A server refused a login that our accounts allowed."""
+        self.send(ReloadAccounts(service.name, service.accounts_version))
+
+    def login_failed(self, service: ServiceRuntime, session: Session, user: str, *, known: bool) -> None:
+        """A client was refused: count it, and look whether the accounts have changed."""
+        self.board.add(worker_service_index(self.worker, service.slot, V_FAILED_AUTHS), 1)
+        limit = int(self.globals.get("max_auth_errors_until_block", 10))
+        if limit:
+            self.blocker.failed(session.remote, time.monotonic(), limit)
+        if known:
+            self.send(ReloadAccounts(service.name, service.accounts_version))
+
+    def admit(self, session: Session) -> str:
+        """Why there is no place for a session that has logged in; empty if there is."""
+        if self._is_full(session.service):
+            return "Too many connections"
+        self.sessions[session.id] = session
+        session.service.sessions.add(session)
+        self.board.set(self._own + W_SESSIONS, len(self.sessions))
+        return ""
+
+    def client_scramble(self, connection: ClientConnection) -> bytes:
+        """The scramble of the greeting, which COM_CHANGE_USER uses again."""
+        return connection.scramble
+
+    def start_client_tls(self, connection: ClientConnection) -> None:
+        """Switch a client's channel to TLS."""
+        channel = connection.channel
+        assert isinstance(channel, TlsChannel)
+        channel.start_tls(connection.listener.tls, server_side=True, on_ready=lambda: None)
+
+    # -- Host: servers
+
+    def connect(self, session: Session, backend: Backend) -> None:
+        """Begin to open a connection to a server."""
+        server: Server = backend.server
+        params = server.definition.params
+        preamble = b""
+        if params.get("proxy_protocol"):
+            if session.local_socket:
+                raise OSError("a client of a Unix socket cannot be announced by the PROXY protocol")
+            preamble = self._preamble(session, params)
+        sock = self._socket_to(params)
+        channel = self._channel(sock.detach(), backend, encrypted=server.tls is not None, connecting=True)
+        self._set_water_marks(channel)
+        backend.opened(channel)
+        if preamble:
+            channel.send(bytearray(preamble), 0, len(preamble))
+
+    def _socket_to(self, params: dict[str, Any]) -> socket.socket:
+        if params.get("socket"):
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            target: Any = params["socket"]
+        else:
+            family, target = self.names.address_of(str(params["address"]), int(params["port"]))
+            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            if sock.family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                if self.globals.get("local_address"):
+                    sock.bind((str(self.globals["local_address"]), 0))
+            try:
+                sock.connect(target)
+            except BlockingIOError:
+                pass
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _preamble(self, session: Session, params: dict[str, Any]) -> bytes:
+        address = str(params["address"])
+        if not address.replace(".", "").isdigit() and ":" not in address:
+            address = str(self.names.address_of(address, int(params["port"]))[1][0])
+        return build_v1(session.remote, session.remote_port, address, int(params["port"]))
+
+    def start_tls(self, session: Session, backend: Backend) -> None:
+        """Switch a server connection to TLS."""
+        channel = backend.channel
+        assert isinstance(channel, TlsChannel)
+        params = backend.server.definition.params
+        channel.start_tls(
+            backend.server.tls, server_side=False, hostname=str(params.get("address") or "localhost"),
+            on_ready=backend.login.tls_ready,
+        )  # fmt: skip
+
+    def backend_closed(self) -> None:
+        """A server connection was closed."""
+        self.board.add(self._own + W_FDS, -1)
+
+    def backend_refused(self, backend: Backend) -> None:
+        """A server refused a login."""
+        self.board.add(worker_server_index(self.worker, backend.slot, S_FAILED_AUTHS), 1)
+
+    def server_blocks_us(self, server: Server, message: str) -> None:
+        """A server said 1129."""
+        self.send(MaintainServer(server.name, message))
+
+    def hang_up(self, server: str, reason: str) -> None:
+        """The monitor says that a server is gone."""
+        for session in list(self.sessions.values()):
+            for backend in session.backends:
+                if backend.server.name == server and backend.in_use() and not session.closed:
+                    session.router.hang_up(backend, reason)
+
+    # -- KILL
+
+    def forward_kill(self, order: KillOrder, session: Session) -> None:
+        """Have a KILL carried out in all workers."""
+        self._last_kill += 1
+        self._kills[self._last_kill] = session
+        credentials = {"user": order.issuer_user, "password": order.issuer_password}
+        self.send(
+            ForwardKill(
+                Kill(
+                    self._last_kill, self.worker, order.kind, order.hard, order.session, order.user, order.issuer,
+                    credentials,
+                )
+            )
+        )  # fmt: skip
+
+    def reply(self, message: Reply) -> None:
+        """A KILL of one of our sessions is done."""
+        session = self._kills.pop(message.id, None)
+        if session is not None:
+            session.kill_done()
+
+    def kill(self, message: Kill) -> None:
+        """Carry out a KILL for the sessions of this worker."""
+        order = KillOrder(
+            message.kind, message.hard, message.session, message.user, message.issuer,
+            str(message.credentials["user"]), bytes(message.credentials["password"]),
+        )  # fmt: skip
+        victims = [session for session in self.sessions.values() if matches(order, session)]
+        if not victims:
+            self.send(KillDone(message.id, message.origin))
+            return
+        self._start(self._carry_out(message, order, victims))
+
+    async def _carry_out(self, message: Kill, order: KillOrder, victims: list[Session]) -> None:
+        try:
+            await carry_out(order, victims, str(self.globals.get("local_address") or ""))
+        finally:
+            self.send(KillDone(message.id, message.origin))
+
+    # -- requests of the supervisor
+
+    async def request(self, what: str, args: dict[str, Any]) -> Any:
+        """Answer a question about this worker."""
+        if what == "sessions":
+            return [self.describe(session) for session in list(self.sessions.values())]
+        if what == "session":
+            session = self.sessions.get(int(args["id"]))
+            return None if session is None else self.describe(session)
+        if what == "close_session":
+            session = self.sessions.get(int(args["id"]))
+            if session is None:
+                return False
+            session.close("closed by an administrator", code=1927, message="Connection killed by Fairlead")
+            return True
+        if what == "close_listener_sessions":
+            for session in list(self.sessions.values()):
+                if args.get("service") in (None, session.service.name) and args.get("listener") in (
+                    None, session.listener.name,
+                ):  # fmt: skip
+                    session.close("its service was stopped", code=1927, message="The service was stopped")
+            return True
+        if what == "threads":
+            return {"sessions": len(self.sessions), "listening": bool(self.acceptors), "connections": len(self.connections)}
+        raise KeyError(what)
+
+    def describe(self, session: Session) -> dict[str, Any]:
+        """What REST shows of a session (spec core.md d4)."""
+        now = self.poller.now_us
+        return {
+            "id": session.id,
+            "service": session.service.name,
+            "filters": list(session.service.definition.filters),
+            "user": session.user,
+            "remote": session.remote,
+            "port": session.remote_port,
+            "database": session.database,
+            "connected": session.created_at,
+            "idle": max(0, now - session.active_us) / 1e6,
+            "seconds_alive": max(0, now - session.created_us) / 1e6,
+            "thread": self.worker,
+            "state": "Session started",
+            "connections": [
+                {
+                    "server": backend.server.name,
+                    "connection_id": backend.thread_id,
+                    "cipher": getattr(backend.channel, "cipher", ""),
+                    "state": STATE_NAMES[backend.state],
+                }
+                for backend in session.backends
+                if backend.in_use()
+            ],
+            "client": {
+                "cipher": getattr(session.client, "cipher", ""),
+                "connection_attributes": parse_attributes(session.attributes),
+                "sescmd_history_len": len(session.history),
+                "sescmd_history_stored_responses": len(session.history.responses),
+                "sescmd_history_stored_metadata": len(session.statements),
+            },
+            "queries": list(session.queries or ()),
+            "trx": {"active": session.trx.active, "read_only": session.trx.read_only},
+            "router": session.router.diagnostics(),
+        }
+
+    # -- life
+
+    def _tick(self) -> None:
+        self.loop.call_later(TICK_SECONDS, self._tick)
+        now = self.poller.now_us
+        for connection in list(self.connections):
+            self._tick_connection(connection, now)
+        for session in list(self.sessions.values()):
+            self._tick_session(session, now)
+        board, own, classifier = self.board, self._own, self.classifier
+        board.set(own + W_QC_HITS, classifier.hits)
+        board.set(own + W_QC_MISSES, classifier.misses)
+        board.set(own + W_QC_INSERTS, classifier.inserts)
+        board.set(own + W_QC_EVICTIONS, classifier.evictions)
+        board.set(own + W_QC_SIZE, classifier.size)
+        board.set(own + W_WAKEUPS, self.poller.wakeups)
+
+    def _tick_connection(self, connection: ClientConnection, now: int) -> None:
+        session, channel = connection.session, connection.channel
+        if session is None or channel is None:
+            return
+        age = (now - connection.accepted_us) // 1000
+        if not connection.ready and not session.closed and age > LOGIN_TIMEOUT_MS:
+            session.close("the login took too long")
+        elif channel.finishing:
+            connection.goodbye_ms += int(TICK_SECONDS * 1000)
+            if connection.goodbye_ms > GOODBYE_TIMEOUT_MS:
+                channel.close()
+                connection.on_closed("did not close in time")
+
+    def _tick_session(self, session: Session, now: int) -> None:
+        params = session.service.params
+        idle_ms = (now - session.active_us) // 1000
+        wait = int(params.get("wait_timeout") or 0)
+        if wait and idle_ms > wait and not session.expecting:
+            session.log_warning(f"Session of {session.user}@{session.remote} was idle for {idle_ms // 1000} s: closing")
+            session.close("Timed out", code=1927, message="Connection killed by Fairlead: Timed out")
+            return
+        for backend in session.backends:
+            if backend.in_use() and backend.state < 4 and now - backend.opened_us > BACKEND_CONNECT_TIMEOUT_MS * 1000:
+                session.backend_gone(backend, "the connection was not established in time")
+                if session.closed:
+                    return
+        keepalive = int(params.get("connection_keepalive") or 0)
+        if keepalive and (idle_ms < keepalive or session.expecting or params.get("force_connection_keepalive")):
+            session.keep_alive(keepalive, now)
+        session.router.tick()
+
+    def session_closed(self, session: Session) -> None:
+        """A session has ended."""
+        if self.sessions.pop(session.id, None) is not None:
+            session.service.sessions.discard(session)
+            self.board.set(self._own + W_SESSIONS, len(self.sessions))
+
+    def _handler_failed(self, watched: Watched, error: Exception) -> None:
+        """A handler raised: that is a bug of ours, and it costs one session."""
+        handler = getattr(watched, "handler", None)
+        session = getattr(handler, "session", None) or getattr(handler, "owner", None)
+        _log.error("Unexpected error, the session ends", exc_info=error)
+        if isinstance(session, Session):
+            try:
+                session.close("internal error", code=1105, sqlstate="HY000", message="Internal error")
+            except Exception:
+                _log.exception("Closing the session failed as well")
+        elif isinstance(watched, Channel):
+            watched.close()
+
+    async def stop(self, drain_ms: int) -> None:
+        """Accept nothing more, give sessions time to end, then end them."""
+        self._stopping = True
+        for acceptor in self.acceptors.values():
+            acceptor.close()
+        deadline = self.loop.time() + drain_ms / 1000
+        while self.sessions and self.loop.time() < deadline:
+            for session in list(self.sessions.values()):
+                if not session.expecting and not session.trx.active:
+                    session.close("shutting down", code=1053, message="Server shutdown in progress")
+            await asyncio.sleep(0.02)
+        for session in list(self.sessions.values()):
+            session.close("shutting down", code=1053, message="Server shutdown in progress")
+        for acceptor in self.acceptors.values():
+            if acceptor.listener.params.get("socket") and self.worker == 0:
+                try:
+                    os.unlink(acceptor.listener.params["socket"])
+                except OSError:
+                    continue
+
+    def _start(self, work: Any) -> None:
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def log(self, level: int, text: str, session: Session | None) -> None:
+        """Write to the log."""
+        if session is None:
+            _log.log(level, "%s", text)
+        else:
+            _log.log(level, "%s", text, extra={"session": session.id, "object": session.service.name})
+
+
+def _address(params: dict[str, Any]) -> tuple[Any, ...]:
+    return params.get("socket"), params.get("address"), params.get("port")
+
+
+def _reduced(address: str) -> str:
+    """An IPv4 address that came mapped into IPv6, as IPv4."""
+    return address.removeprefix("::ffff:") if "." in address else address
+
+
+def _version_key(version: str) -> tuple[int, ...]:
+    """The numbers at the beginning of a version."""
+    numbers = []
+    for part in version.replace("-", ".").split("."):
+        if not part.isdigit():
+            break
+        numbers.append(int(part))
+    return tuple(numbers)
+
+
+def _send_and_close(sock: socket.socket, data: bytes) -> None:
+    """Say why and hang up."""
+    try:
+        sock.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+    except OSError:
+        pass
+    sock.close()
