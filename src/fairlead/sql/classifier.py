@@ -1,12 +1,13 @@
-"""From the text of a statement to its classification, by way of the cache. Never raises; what it cannot tell is a write."""
+"""From the text of a statement to its classification, by way of the cache. Never raises; what it cannot
+tell is a write."""
 
 from __future__ import annotations
 
 from fairlead.sql.cache import Cache
 from fairlead.sql.digest import Digest
 from fairlead.sql.info import KillInfo, QueryInfo
-from fairlead.sql.lexer import T_END, T_SEMI
 from fairlead.sql.statements import StatementParser
+from fairlead.sql.tokens import T_END, T_SEMI
 from fairlead.sql.types import (
     MODE_ANSI_QUOTES,
     MODE_NO_BACKSLASH_ESCAPES,
@@ -62,7 +63,9 @@ class Classifier:
         """Bytes the cache holds."""
         return self.cache.used
 
-    def classify(self, buf: bytearray, start: int, end: int, prepare: bool = False, sql_mode: int = -1) -> QueryInfo:
+    def classify(
+        self, buf: bytearray, start: int, end: int, prepare: bool = False, sql_mode: int = -1
+    ) -> QueryInfo:
         """Classify the statement `buf[start:end]`; `prepare`: it is the text of a COM_STMT_PREPARE."""
         if start < 0 or end > len(buf) or start > end:
             start = end = 0
@@ -94,7 +97,9 @@ class Classifier:
         self._digest.run(buf, start, end, mode & _ANSI != 0, mode & _PLAIN != 0, 0)
         return self._digest.canonical()
 
-    def _cold(self, buf: bytearray, start: int, end: int, mode: int, canonical: bytes, depth: int) -> QueryInfo:
+    def _cold(
+        self, buf: bytearray, start: int, end: int, mode: int, canonical: bytes, depth: int
+    ) -> QueryInfo:
         """Parse the statement; the result has no relation to the cache."""
         parser = self._parser
         self._parse(buf, start, end, mode, False)
@@ -146,7 +151,8 @@ class Classifier:
             self._following(i)
 
     def _following(self, i: int) -> None:
-        """Further statements behind the first: what they name counts, what they are does not: the whole is a write."""
+        """Further statements behind the first: what they name counts, what they are does not: the whole is
+        a write."""
         parser = self._parser
         mask = parser.mask
         operation = parser.operation

@@ -1,12 +1,12 @@
 """The canonical form of a statement and its 64-bit hash, written into a scratch buffer that is reused.
 
-Literals become `?`, comments go. The form is idempotent. Where two statements of one canonical form could be read
-differently by the server, `ambiguous` is set and the form must not be used as a key.
+Literals become `?`, comments go. The form is idempotent. Where two statements of one canonical form could
+be read differently by the server, `ambiguous` is set and the form must not be used as a key.
 """
 
 from __future__ import annotations
 
-from fairlead.sql.lexer import CLASSES
+from fairlead.sql.tokens import CLASSES
 
 _MULTIPLIER = 0x9E3779B97F4A7C15
 _SCRATCH_KEPT = 1 << 20
@@ -15,18 +15,16 @@ _MASK64 = 0xFFFFFFFFFFFFFFFF
 
 def _digest_classes() -> bytes:
     classes = bytearray(256)
-    for character in b"0123456789":
-        classes[character] = 1
-    for group, characters in ((2, b"'\""), (3, b"`"), (4, b"/"), (5, b"#"), (6, b"-")):
+    for group, characters in enumerate(("0123456789", "'\"", "`", "/", "#", "-"), 1):
         for character in characters:
-            classes[character] = group
+            classes[ord(character)] = group
     return bytes(classes)
 
 
 def _sign_context() -> bytes:
     table = bytearray(256)
-    for character in b"+-*/%&|^=<>(,":
-        table[character] = 1
+    for character in "+-*/%&|^=<>(,":
+        table[ord(character)] = 1
     return bytes(table)
 
 
@@ -53,7 +51,8 @@ class Digest:
             self.scratch = bytearray(_SCRATCH_KEPT)
 
     def run(self, buf: bytearray, start: int, end: int, ansi: bool, no_escapes: bool, seed: int) -> int:
-        """Canonicalise `buf[start:end]`; `seed` keeps forms of different reading modes apart. Returns the length."""
+        """Canonicalise `buf[start:end]`; `seed` keeps forms of different reading modes apart. Returns the
+        length."""
         if end - start > len(self.scratch):
             self.scratch = bytearray((end - start) * 2)
         p = buf
@@ -157,7 +156,8 @@ class Digest:
         return n
 
     def _keep_apart(self, out: bytearray, n: int, c: int) -> int:
-        """A comment went before `c`: make sure that what now meets does not read as the start of a new comment."""
+        """A comment went before `c`: make sure that what now meets does not read as the start of a new
+        comment."""
         if n > 0 and ((out[n - 1] == 47 and c == 42) or (out[n - 1] == 45 and c == 45)):
             out[n] = 32
             return n + 1

@@ -1,4 +1,5 @@
-"""What is known about one statement: the immutable result of classification, shared by everything that sees it."""
+"""What is known about one statement: the immutable result of classification, shared by everything that
+sees it."""
 
 from __future__ import annotations
 
@@ -82,7 +83,9 @@ class QueryInfo:
         self.changes_charset = False
         self.use_database = ""
         self.set_role: str | None = None  # "" is SET ROLE NONE
-        self.trx_scope = ""  # "next", "session" or "global": whose transactions trx_access and trx_isolation mean
+        self.trx_scope = (
+            ""  # "next", "session" or "global": whose transactions trx_access and trx_isolation mean
+        )
         self.trx_access = ""  # "READ ONLY" or "READ WRITE", also of START TRANSACTION
         self.trx_isolation = ""  # "SERIALIZABLE", "REPEATABLE READ", ...
         self.temp_table: Name | None = None

@@ -1,6 +1,8 @@
-"""Keywords the parser looks at, each with a number, and what every known word may be: reserved, a read-only function.
+"""Keywords the parser looks at, each with a number, and what every known word may be: reserved, a read-
+only function.
 
-`WORDS` maps the upper-case word to its number plus flags, so that one look-up per word answers all three questions.
+`WORDS` maps the upper-case word to its number plus flags, so that one look-up per word answers all three
+questions.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Walks the tokens of a query: finds tables, function calls, variables and locks at any depth of nesting.
 
-No grammar is checked. The walk is a set of recognisers for what makes a statement more than a pure read, and each of
-them errs towards WRITE: a call of a name that is not a known read-only function is one, text that cannot be followed
-(unbalanced, unterminated, too deep) is one.
+No grammar is checked. The walk is a set of recognisers for what makes a statement more than a pure read,
+and each of them errs towards WRITE: a call of a name that is not a known read-only function is one, text
+that cannot be followed (unbalanced, unterminated, too deep) is one.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ from fairlead.sql.keywords import (
     WINDOW,
     WITH,
 )
-from fairlead.sql.lexer import (
+from fairlead.sql.lexer import Lexer
+from fairlead.sql.tokens import (
     QUALIFIED_SHIFT,
     T_ASSIGN,
     T_BAD,
@@ -75,7 +76,6 @@ from fairlead.sql.lexer import (
     T_SYSVAR,
     T_USERVAR,
     T_WORD,
-    Lexer,
 )
 from fairlead.sql.types import (
     RESULT_PARSED,
@@ -199,9 +199,7 @@ class Parser(Lexer):
         if database:
             if database not in self.databases:
                 self.databases.append(database)
-        elif self.cte and first.lower() in self.cte:
-            return i
-        elif first.lower() == "dual":
+        elif (self.cte and first.lower() in self.cte) or first.lower() == "dual":
             return i
         if (database, first) not in self.tables:
             self.tables.append((database, first))
@@ -233,11 +231,11 @@ class Parser(Lexer):
             self.mask |= _WRITE
         elif code & FUNCTION_FLAG:
             keyword = code & KEYWORD_MASK
-            if keyword == VALUES or keyword == VALUE:
+            if keyword in (VALUES, VALUE):
                 return
             if keyword == LAST_INSERT_ID:
                 self.mask |= _READ_MASTER
-            elif keyword == FOUND_ROWS or keyword == ROW_COUNT:
+            elif keyword in (FOUND_ROWS, ROW_COUNT):
                 self.relates = True
         else:
             if code & KEYWORD_MASK == GET_LOCK:
@@ -256,7 +254,7 @@ class Parser(Lexer):
             scope = self.word(i)
             if scope == GLOBAL:
                 bits = _READ_GLOBAL
-            if scope == GLOBAL or scope == SESSION or scope == LOCAL:
+            if scope in (GLOBAL, SESSION, LOCAL):
                 i += 2
         name = self.name(i).upper().encode()
         if name in _LAST_STATE:
@@ -270,7 +268,8 @@ class Parser(Lexer):
         return i
 
     def with_clause(self, i: int, depth: int) -> int:
-        """`i` is at WITH: walk common table expressions. Returns the position of the statement they belong to."""
+        """`i` is at WITH: walk common table expressions. Returns the position of the statement they belong
+        to."""
         recursive = self.word(i + 1) == RECURSIVE
         i += 2 if recursive else 1
         while self.is_name(i):
@@ -307,7 +306,7 @@ class Parser(Lexer):
     def into(self, i: int) -> int:
         """`i` is at INTO of a query. Returns the position behind the target."""
         word = self.word(i + 1)
-        if word == OUTFILE or word == DUMPFILE:
+        if word in (OUTFILE, DUMPFILE):
             self.into_file = True
             self.mask |= _WRITE
             return i + 2
@@ -351,7 +350,9 @@ class Parser(Lexer):
                         in_from = expect = False
                         i += 1
                         continue
-                    if expect and (word == LATERAL or (code & RESERVED_FLAG and word != VALUES and word != WITH)):
+                    if expect and (
+                        word == LATERAL or (code & RESERVED_FLAG and word != VALUES and word != WITH)
+                    ):
                         i += 1
                         continue
                     if word == FROM:
@@ -359,23 +360,26 @@ class Parser(Lexer):
                             in_from = expect = True
                         i += 1
                         continue
-                    if word == JOIN or word == STRAIGHT_JOIN:
+                    if word in (JOIN, STRAIGHT_JOIN):
                         expect = in_from
                         i += 1
                         continue
                     if (
-                        word == WHERE
-                        or word == GROUP
-                        or word == HAVING
-                        or word == ORDER
-                        or word == LIMIT
-                        or word == PROCEDURE
-                        or word == RETURNING
-                        or word == SET
-                        or word == UNION
-                        or word == EXCEPT
-                        or word == INTERSECT
-                        or word == VALUES
+                        word
+                        in (
+                            WHERE,
+                            GROUP,
+                            HAVING,
+                            ORDER,
+                            LIMIT,
+                            PROCEDURE,
+                            RETURNING,
+                            SET,
+                            UNION,
+                            EXCEPT,
+                            INTERSECT,
+                            VALUES,
+                        )
                         or (word == MINUS and self.oracle)
                         or (word == WINDOW and self.word(i + 2) == AS)
                     ):
@@ -388,11 +392,11 @@ class Parser(Lexer):
                         continue
                     if word == FOR:
                         word = self.word(i + 1)
-                        if word == UPDATE or word == SHARE:
+                        if word in (UPDATE, SHARE):
                             self.mask |= _WRITE
                             in_from = False
                             i += 2
-                        elif word == JOIN or word == ORDER or word == GROUP:
+                        elif word in (JOIN, ORDER, GROUP):
                             i += 2
                         else:
                             i += 1
@@ -406,7 +410,7 @@ class Parser(Lexer):
                         i = self.with_clause(i, depth)
                         in_from = expect = False
                         continue
-                    if (word == NEXT or word == PREVIOUS) and self.word(i + 1) == VALUE and self.word(i + 2) == FOR:
+                    if (word in (NEXT, PREVIOUS)) and self.word(i + 1) == VALUE and self.word(i + 2) == FOR:
                         self.mask |= _WRITE
                         i += 3
                         if self.is_name(i):
@@ -435,7 +439,7 @@ class Parser(Lexer):
                 i += 1
             elif kind == T_DOT:
                 word = self.code[i + 1] >> QUALIFIED_SHIFT
-                if word and (word == NEXTVAL or word == LASTVAL or (word == CURRVAL and self.oracle)):
+                if word and (word in (NEXTVAL, LASTVAL) or (word == CURRVAL and self.oracle)):
                     self.mask |= _WRITE
                 i += 1
                 if self.kind[i] == T_WORD and self.kind[i + 1] != T_LPAREN:
@@ -443,7 +447,7 @@ class Parser(Lexer):
             elif kind == T_LPAREN:
                 if expect:
                     word = self.word(i + 1)
-                    if word == SELECT or word == VALUES or word == WITH:
+                    if word in (SELECT, VALUES, WITH):
                         self.derived = True
                 i = self.walk(i + 1, expect, expect, depth + 1)
                 expect = False
@@ -454,11 +458,11 @@ class Parser(Lexer):
                     return i + 1
                 self.doubt = True
                 i += 1
-            elif kind == T_END or kind == T_SEMI:
+            elif kind in (T_END, T_SEMI):
                 if depth > 0:
                     self.doubt = True
                 return i
-            elif kind == T_QUOTED or kind == T_STRING or kind == T_NUMBER or kind == T_PARAM:
+            elif kind in (T_QUOTED, T_STRING, T_NUMBER, T_PARAM):
                 if expect and kind != T_PARAM:
                     expect = False
                     i = self.table(i)
@@ -478,7 +482,7 @@ class Parser(Lexer):
                     i += 1
             elif kind == T_SYSVAR:
                 i = self.system_variable(i)
-            elif kind == T_BAD or kind == T_ASSIGN:
+            elif kind in (T_BAD, T_ASSIGN):
                 self.doubt = True
                 i += 1
             elif kind == T_OP and expect and self.buf[self.beg[i]] == 123:
@@ -487,7 +491,14 @@ class Parser(Lexer):
                 i += 1
 
 
-_ESCAPES = {ord("n"): b"\n", ord("t"): b"\t", ord("r"): b"\r", ord("0"): b"\0", ord("b"): b"\b", ord("Z"): b"\x1a"}
+_ESCAPES = {
+    ord("n"): b"\n",
+    ord("t"): b"\t",
+    ord("r"): b"\r",
+    ord("0"): b"\0",
+    ord("b"): b"\b",
+    ord("Z"): b"\x1a",
+}
 
 
 def unescape(text: bytes) -> bytes:

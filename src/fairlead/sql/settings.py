@@ -1,4 +1,5 @@
-"""SET in all its forms, and the characteristics of transactions that SET TRANSACTION and START TRANSACTION share."""
+"""SET in all its forms, and the characteristics of transactions that SET TRANSACTION and START TRANSACTION
+share."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ from fairlead.sql.keywords import (
     WITH,
     WRITE,
 )
-from fairlead.sql.lexer import (
+from fairlead.sql.parser import Parser
+from fairlead.sql.tokens import (
     T_ASSIGN,
     T_COMMA,
     T_DOT,
@@ -46,7 +48,6 @@ from fairlead.sql.lexer import (
     T_USERVAR,
     T_WORD,
 )
-from fairlead.sql.parser import Parser
 from fairlead.sql.types import (
     MODE_ANSI_QUOTES,
     MODE_NO_BACKSLASH_ESCAPES,
@@ -110,7 +111,7 @@ class SetParser(Parser):
         depth = 0
         while True:
             kind = self.kind[i]
-            if kind == T_END or kind == T_SEMI or (kind == T_COMMA and depth == 0):
+            if kind in (T_END, T_SEMI) or (kind == T_COMMA and depth == 0):
                 return i
             if kind == T_LPAREN:
                 depth += 1
@@ -181,15 +182,15 @@ class SetParser(Parser):
         if dotted:
             i += 1
             word = self.code[i] & KEYWORD_MASK
-            if self.kind[i + 1] == T_DOT and (word == GLOBAL or word == SESSION or word == LOCAL):
+            if self.kind[i + 1] == T_DOT and (word in (GLOBAL, SESSION, LOCAL)):
                 scope = word
                 i += 2
-        elif (word == GLOBAL or word == SESSION or word == LOCAL) and self.is_name(i + 1):
+        elif (word in (GLOBAL, SESSION, LOCAL)) and self.is_name(i + 1):
             scope = word
             i += 1
             word = self.code[i] & KEYWORD_MASK
         after = self.kind[i + 1]
-        assigned = after == T_EQ or after == T_ASSIGN
+        assigned = after in (T_EQ, T_ASSIGN)
         if not dotted and not assigned:
             if word == TRANSACTION:
                 self.set_transaction(i + 1, scope)
@@ -222,7 +223,7 @@ class SetParser(Parser):
 
     def set_special(self, i: int, stop: int, word: int) -> bool:
         """NAMES, CHARACTER SET, ROLE, DEFAULT ROLE, PASSWORD FOR; False: it is none of them."""
-        if word == NAMES or word == CHARSET or (word == CHARACTER and self.word(i + 1) == SET):
+        if word in (NAMES, CHARSET) or (word == CHARACTER and self.word(i + 1) == SET):
             self.mask |= TYPE_SESSION_WRITE
             self.changes_charset = True
             self.walk_until(i + 1, stop)
@@ -258,13 +259,14 @@ class SetParser(Parser):
         self.walk_until(i + 2, stop)
 
     def literal(self, i: int, stop: int) -> str | None:
-        """The only token between two positions (parentheses aside) as text, None if it is not a plain value."""
+        """The only token between two positions (parentheses aside) as text, None if it is not a plain
+        value."""
         while self.kind[i] == T_LPAREN and stop > i + 1 and self.kind[stop - 1] == T_RPAREN:
             i += 1
             stop -= 1
         if stop == i + 1:
             kind = self.kind[i]
-            if kind == T_NUMBER or kind == T_STRING or kind == T_WORD or kind == T_QUOTED:
+            if kind in (T_NUMBER, T_STRING, T_WORD, T_QUOTED):
                 return self.name(i)
         return None
 
@@ -276,7 +278,9 @@ class SetParser(Parser):
                 self.set_autocommit(self.literal(i, stop))
         elif name == "sql_mode":
             self.cacheable = False
-            self.change_sql_mode(self.literal(i, stop), self.word(i) == DEFAULT and stop == i + 1, scope == GLOBAL)
+            self.change_sql_mode(
+                self.literal(i, stop), self.word(i) == DEFAULT and stop == i + 1, scope == GLOBAL
+            )
         elif name in _CHARSET_VARIABLES:
             if scope != GLOBAL:
                 self.changes_charset = True
@@ -296,13 +300,15 @@ class SetParser(Parser):
                 self.trx_access = "READ ONLY" if value in _ON else "READ WRITE"
 
     def scope_name(self, scope: int) -> str:
-        """Whose transactions a setting with this scope keyword means; without one: only the next transaction."""
+        """Whose transactions a setting with this scope keyword means; without one: only the next
+        transaction."""
         if scope == 0:
             return "next"
         return "global" if scope == GLOBAL else "session"
 
     def set_autocommit(self, value: str | None) -> None:
-        """Autocommit becomes `value`; a value that is not a literal leaves it to the server's status flags."""
+        """Autocommit becomes `value`; a value that is not a literal leaves it to the server's status
+        flags."""
         if value is None:
             return
         value = value.lower()
@@ -351,7 +357,8 @@ class SetParser(Parser):
                 self.mask |= TYPE_READWRITE
 
     def characteristics(self, i: int) -> int:
-        """Access mode, isolation level and snapshot of a transaction, in any order. Returns the position behind."""
+        """Access mode, isolation level and snapshot of a transaction, in any order. Returns the position
+        behind."""
         while True:
             word = self.word(i)
             if word == READ and self.word(i + 1) == ONLY:

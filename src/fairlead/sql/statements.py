@@ -1,4 +1,5 @@
-"""One method per kind of statement: leading keywords decide mask and operation, the walk adds what is inside."""
+"""One method per kind of statement: leading keywords decide mask and operation, the walk adds what is
+inside."""
 
 from __future__ import annotations
 
@@ -129,7 +130,8 @@ from fairlead.sql.keywords import (
     XA,
     XML,
 )
-from fairlead.sql.lexer import (
+from fairlead.sql.settings import SetParser
+from fairlead.sql.tokens import (
     T_ASSIGN,
     T_END,
     T_EQ,
@@ -140,7 +142,6 @@ from fairlead.sql.lexer import (
     T_USERVAR,
     T_WORD,
 )
-from fairlead.sql.settings import SetParser
 from fairlead.sql.types import (
     KILL_CONNECTION,
     KILL_QUERY,
@@ -198,18 +199,18 @@ class StatementParser(SetParser):
         while self.kind[first] == T_LPAREN:
             first += 1
         word = self.word(first)
-        if word == SELECT or word == VALUES or (word == WITH and first > i):
+        if word in (SELECT, VALUES) or (word == WITH and first > i):
             return self.select(i)
         if first > i or (self.kind[i] != T_WORD and self.kind[i] != T_OP):
             return self.unknown(i)
         if word == WITH:
             i = self.with_clause(i, 0)
             word = self.word(i)
-            if word == SELECT or word == VALUES or self.kind[i] == T_LPAREN:
+            if word in (SELECT, VALUES) or self.kind[i] == T_LPAREN:
                 return self.select(i)
             if word != UPDATE and word != DELETE:
                 return self.unknown(i)
-        if word == INSERT or word == REPLACE:
+        if word in (INSERT, REPLACE):
             return self.insert(i + 1)
         if word == UPDATE:
             return self.update(i + 1)
@@ -217,15 +218,15 @@ class StatementParser(SetParser):
             return self.delete(i + 1)
         if word == SET:
             return self.set_statement(i + 1, depth)
-        if word == BEGIN or word == START:
+        if word in (BEGIN, START):
             return self.begin(i)
-        if word == COMMIT or word == ROLLBACK:
+        if word in (COMMIT, ROLLBACK):
             return self.end_transaction(i)
         if word == USE:
             return self.use(i + 1)
         if word == SHOW:
             return self.show(i + 1)
-        if word == EXPLAIN or word == DESCRIBE or word == DESC:
+        if word in (EXPLAIN, DESCRIBE, DESC):
             return self.explain(i + 1, depth)
         if word == ANALYZE:
             return self.analyze(i + 1, depth)
@@ -244,7 +245,7 @@ class StatementParser(SetParser):
             return self.kill_statement(i + 1)
         if word == CREATE:
             return self.create(i + 1)
-        if word == ALTER or word == DROP or word == RENAME or word == TRUNCATE:
+        if word in (ALTER, DROP, RENAME, TRUNCATE):
             return self.change_schema(i, word)
         if word == LOAD:
             return self.load(i + 1)
@@ -256,35 +257,35 @@ class StatementParser(SetParser):
             return self.administer(i, OP_GRANT)
         if word == REVOKE:
             return self.administer(i, OP_REVOKE)
-        if word == HANDLER or word == LOCK:
+        if word in (HANDLER, LOCK):
             return self.lock_or_handler(i + 1, word)
-        if word == OPTIMIZE or word == REPAIR or word == CHECK or word == CHECKSUM:
+        if word in (OPTIMIZE, REPAIR, CHECK, CHECKSUM):
             return self.maintain(i + 1)
-        if self.oracle and (word == DECLARE or word == FOR or self.kind[i] == T_OP):
+        if self.oracle and (word in (DECLARE, FOR) or self.kind[i] == T_OP):
             return self.block(i)
         if self.oracle and self.kind[i + 1] == T_ASSIGN:
             self.mask |= TYPE_SESSION_WRITE
             self.operation = OP_SET
             self.walk_until(i + 2, self.rest(i))
             return self.rest(i)
-        if (
-            word == SAVEPOINT
-            or word == RELEASE
-            or word == FLUSH
-            or word == UNLOCK
-            or word == PURGE
-            or word == CHANGE
-            or word == STOP
-            or word == INSTALL
-            or word == UNINSTALL
-            or word == BINLOG
-            or word == CACHE
-            or word == SHUTDOWN
-            or word == BACKUP
-            or word == SIGNAL
-            or word == RESIGNAL
-            or word == GET
-            or word == HELP
+        if word in (
+            SAVEPOINT,
+            RELEASE,
+            FLUSH,
+            UNLOCK,
+            PURGE,
+            CHANGE,
+            STOP,
+            INSTALL,
+            UNINSTALL,
+            BINLOG,
+            CACHE,
+            SHUTDOWN,
+            BACKUP,
+            SIGNAL,
+            RESIGNAL,
+            GET,
+            HELP,
         ):
             return self.administer(i, OP_UNDEFINED)
         return self.unknown(i)
@@ -329,7 +330,7 @@ class StatementParser(SetParser):
         self.mask |= TYPE_WRITE
         self.operation = OP_INSERT
         word = self.word(i)
-        while word == LOW_PRIORITY or word == DELAYED or word == HIGH_PRIORITY or word == IGNORE or word == INTO:
+        while word in (LOW_PRIORITY, DELAYED, HIGH_PRIORITY, IGNORE, INTO):
             i += 1
             word = self.word(i)
         if self.is_name(i):
@@ -352,7 +353,7 @@ class StatementParser(SetParser):
         self.mask |= TYPE_WRITE
         self.operation = OP_DELETE
         word = self.word(i)
-        while word == LOW_PRIORITY or word == QUICK or word == IGNORE or word == HISTORY:
+        while word in (LOW_PRIORITY, QUICK, IGNORE, HISTORY):
             i += 1
             word = self.word(i)
         while self.kind[i] != T_END and self.kind[i] != T_SEMI and self.word(i) != FROM:
@@ -390,7 +391,8 @@ class StatementParser(SetParser):
         return self.nothing_more(i)
 
     def nothing_more(self, i: int) -> int:
-        """The statement has to end at `i`; if it does not, the server will refuse it or it means something else."""
+        """The statement has to end at `i`; if it does not, the server will refuse it or it means something
+        else."""
         if self.kind[i] != T_END and self.kind[i] != T_SEMI:
             self.doubt = True
         return self.rest(i)
@@ -436,7 +438,7 @@ class StatementParser(SetParser):
         self.operation = OP_SHOW
         scope = 0
         word = self.word(i)
-        if word == GLOBAL or word == SESSION or word == LOCAL:
+        if word in (GLOBAL, SESSION, LOCAL):
             scope = word
             i += 1
             word = self.word(i)
@@ -446,18 +448,18 @@ class StatementParser(SetParser):
         bits = TYPE_READ
         if word == VARIABLES:
             bits = TYPE_GSYSVAR_READ if scope == GLOBAL else TYPE_SYSVAR_READ
-        elif word == DATABASES or word == SCHEMAS:
+        elif word in (DATABASES, SCHEMAS):
             self.operation = OP_SHOW_DATABASES
-        elif word == COLUMNS or word == FIELDS:
+        elif word in (COLUMNS, FIELDS):
             i = self.show_table(i + 1)
-        elif word == INDEX or word == INDEXES or word == KEYS:
+        elif word in (INDEX, INDEXES, KEYS):
             bits = TYPE_WRITE
             i = self.show_table(i + 1)
-        elif word == WARNINGS or (word == MASTER and self.word(i + 1) == STATUS):
-            bits = TYPE_WRITE
-        elif word == COUNT:
-            bits = TYPE_WRITE
-        elif word == BINLOG and self.word(i + 1) == STATUS:
+        elif (
+            word in (WARNINGS, COUNT)
+            or (word == MASTER and self.word(i + 1) == STATUS)
+            or (word == BINLOG and self.word(i + 1) == STATUS)
+        ):
             bits = TYPE_WRITE
         elif word == ERRORS:
             self.relates = True
@@ -467,7 +469,7 @@ class StatementParser(SetParser):
                 i += 2
                 if self.is_name(i):
                     i = self.table(i)
-        elif word == TABLES or word == STATUS or word == TABLE:
+        elif word in (TABLES, STATUS, TABLE):
             if self.word(i + 1) == STATUS:
                 i += 1
             i = self.show_database(i + 1)
@@ -506,16 +508,15 @@ class StatementParser(SetParser):
                 i += 2
             i += 1
         word = self.word(i)
-        if (
-            self.kind[i] == T_LPAREN
-            or word == SELECT
-            or word == INSERT
-            or word == REPLACE
-            or word == UPDATE
-            or word == DELETE
-            or word == WITH
-            or word == VALUES
-            or word == ANALYZE
+        if self.kind[i] == T_LPAREN or word in (
+            SELECT,
+            INSERT,
+            REPLACE,
+            UPDATE,
+            DELETE,
+            WITH,
+            VALUES,
+            ANALYZE,
         ):
             executes = word == ANALYZE
             i = self.analyze(i + 1, depth) if executes else self.statement(i, depth + 1)
@@ -663,7 +664,6 @@ class StatementParser(SetParser):
         """Definitions, and perhaps a query behind them: only the query is walked."""
         while self.kind[i] != T_END and self.kind[i] != T_SEMI:
             if self.word(i) == SELECT or (self.word(i) == WITH and self.begins_with(i)):
-                depth = 0
                 while self.kind[i - 1] == T_LPAREN:
                     i -= 1
                 return self.walk(i, False, False, 0)
@@ -727,7 +727,7 @@ class StatementParser(SetParser):
     def xa(self, i: int) -> int:
         """`i` is behind XA."""
         word = self.word(i)
-        if word == START or word == BEGIN:
+        if word in (START, BEGIN):
             self.mask |= TYPE_BEGIN_TRX
         elif word == END:
             self.mask |= TYPE_COMMIT
