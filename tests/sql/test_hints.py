@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead.sql import hints
-from fairlead.sql.hints import BEGIN, END, PARAMETER, PREPARE, TO_LAST, TO_MASTER, TO_SERVER, TO_SLAVE, Hint, HintStack
+from fairlead.sql.hints import (
+    BEGIN,
+    END,
+    PARAMETER,
+    PREPARE,
+    TO_LAST,
+    TO_MASTER,
+    TO_SERVER,
+    TO_SLAVE,
+    Hint,
+    HintStack,
+)
 
 
 def parse(sql: str) -> tuple[Hint, ...]:
@@ -22,8 +33,14 @@ def parse(sql: str) -> tuple[Hint, ...]:
         ("maxscale route to slave", Hint(TO_SLAVE)),
         ("maxscale route to last", Hint(TO_LAST)),
         ("maxscale route to server srv-2", Hint(TO_SERVER, server="srv-2")),
-        ("maxscale max_slave_replication_lag=5", Hint(PARAMETER, parameter="max_slave_replication_lag", value="5")),
-        ("maxscale max_slave_replication_lag = 5", Hint(PARAMETER, parameter="max_slave_replication_lag", value="5")),
+        (
+            "maxscale max_slave_replication_lag=5",
+            Hint(PARAMETER, parameter="max_slave_replication_lag", value="5"),
+        ),
+        (
+            "maxscale max_slave_replication_lag = 5",
+            Hint(PARAMETER, parameter="max_slave_replication_lag", value="5"),
+        ),
         ("maxscale a prepare route to master", Hint(TO_MASTER, action=PREPARE, name="a")),
         ("maxscale a prepare x=1", Hint(PARAMETER, parameter="x", value="1", action=PREPARE, name="a")),
         ("maxscale a begin", Hint(0, action=BEGIN, name="a")),

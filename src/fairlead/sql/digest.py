@@ -209,7 +209,7 @@ class Digest:
         return -1
 
     def _hash(self, out: bytearray, n: int, seed: int) -> int:
-        h = ((seed + n) * _MULTIPLIER) & _MASK64
+        h = (((seed << 48) + n + 1) * _MULTIPLIER) & _MASK64
         i = 0
         while i + 8 <= n:
             w = out[i + 7]

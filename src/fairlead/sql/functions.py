@@ -12,7 +12,8 @@ READ_FUNCTIONS: frozenset[str] = frozenset(
     abs acos add_months adddate addtime aes_decrypt aes_encrypt area asbinary ascii asin astext aswkb
     aswkt atan atan2 avg benchmark bin binlog_gtid_pos bit_and bit_count bit_length bit_or bit_xor
     boundary buffer cast ceil ceiling centroid char char_length character_length charset chr coalesce
-    coercibility collation column_add column_check column_create column_delete column_exists column_json
+    coercibility collation column_add column_check column_create column_delete column_exists column_get
+    column_json
     column_list compress concat concat_operator_oracle concat_ws connection_id contains conv convert
     convert_tz convexhull cos cot count crc32 crosses cume_dist curdate current_date current_role
     current_time current_timestamp current_user curtime database date date_add date_format date_sub

@@ -54,6 +54,8 @@ cdef class Parser(Lexer):
     cdef bint is_name(self, int i)
     @cython.locals(depth=int)
     cdef int skip_parens(self, int i) except -1
+    @cython.locals(first=int)
+    cdef bint hidden(self, int i)
     @cython.locals(first=str, database=str)
     cdef int table(self, int i) except -1
     cdef int table_list(self, int i) except -1

@@ -183,15 +183,21 @@ class Parser(Lexer):
         self.doubt = True
         return i
 
+    def hidden(self, i: int) -> bool:
+        """True if the canonical form shows a placeholder where token `i` is: a text or digits used as a
+        name."""
+        first = self.buf[self.beg[i]]
+        return self.kind[i] == T_STRING or self.kind[i] == T_NUMBER or 48 <= first <= 57
+
     def table(self, i: int) -> int:
         """A table name, perhaps qualified, begins at `i`: record it. Returns the position behind it."""
-        if self.kind[i] == T_STRING or self.kind[i] == T_NUMBER:
+        if self.hidden(i):
             self.cacheable = False
         first = self.name(i)
         database = ""
         i += 1
         while self.kind[i] == T_DOT and (self.is_name(i + 1) or self.kind[i + 1] == T_NUMBER):
-            if self.kind[i + 1] == T_STRING or self.kind[i + 1] == T_NUMBER:
+            if self.hidden(i + 1):
                 self.cacheable = False
             database = first
             first = self.name(i + 1)
