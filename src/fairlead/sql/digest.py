@@ -73,6 +73,10 @@ class Digest:
                 out[n] = c
                 n += 1
                 i += 1
+                while i < end and actions[p[i]] == 0:
+                    out[n] = p[i]
+                    n += 1
+                    i += 1
             elif action == 1:
                 before = out[n - 1] if n > 0 else 0
                 if i == start or (before < 128 and (names[before] == 2 or names[before] == 3)):
