@@ -60,6 +60,9 @@ TABLE = [
         "SELECT",
     ),
     ("SELECT a, count(*) FROM t GROUP BY a WITH ROLLUP", "READ", "SELECT"),
+    ("SELECT row(1, 2) = row(a, b), a LIKE 'b' ESCAPE ('c') FROM t", "READ", "SELECT"),
+    ("SELECT MATCH a, t.b AGAINST ('x') FROM t", "READ", "SELECT"),
+    ("SELECT against(1), escape('a')", "READ WRITE", "SELECT"),
     ("SELECT {fn now()}, {d '2020-01-01'}", "READ", "SELECT"),
     ("SELECT 'FOR UPDATE', `into`, \"f(1)\" FROM t -- FOR UPDATE", "READ", "SELECT"),
     # -- queries that write
@@ -191,7 +194,11 @@ TABLE = [
     ("SET GLOBAL a = 1", "GSYSVAR_WRITE", "SET"),
     ("SET @@global.a = 1", "GSYSVAR_WRITE", "SET"),
     ("SET @a = 1", "SESSION_WRITE USERVAR_WRITE", "SET"),
-    ("SET @a := 1, GLOBAL b = 2, c = ON", "SESSION_WRITE USERVAR_WRITE GSYSVAR_WRITE", "SET"),
+    ("SET @a := 1, GLOBAL b = 2, SESSION c = ON", "SESSION_WRITE USERVAR_WRITE GSYSVAR_WRITE", "SET"),
+    ("SET GLOBAL a = 1, b = 2", "GSYSVAR_WRITE", "SET"),
+    ("SET GLOBAL a = 1, @@b = 2", "SESSION_WRITE GSYSVAR_WRITE", "SET"),
+    ("SET GLOBAL a = 1, autocommit = 0", "GSYSVAR_WRITE", "SET"),
+    ("SET STATEMENT a = 1 FOR ANALYZE TABLE t", "WRITE", "UNDEFINED"),
     ("SET @a = (SELECT max(b) FROM t)", "SESSION_WRITE USERVAR_WRITE", "SET"),
     ("SET @a = f()", "WRITE SESSION_WRITE USERVAR_WRITE", "SET"),
     ("SET @a = @@sql_mode, @b = @a", "SESSION_WRITE USERVAR_WRITE USERVAR_READ SYSVAR_READ", "SET"),
@@ -473,6 +480,9 @@ def test_transactions() -> None:
         "READ ONLY",
         "REPEATABLE READ",
     )
+    assert classify("SET tx_isolation = 'SERIALIZABLE'").trx_scope == "session"
+    assert classify("SET @@tx_isolation = 'SERIALIZABLE'").trx_scope == "next"
+    assert classify("SET GLOBAL a = 1, tx_read_only = 1").trx_scope == "global"
     info = classify("COMMIT AND CHAIN")
     assert (info.chain, info.release) == (True, False)
     info = classify("ROLLBACK AND NO CHAIN RELEASE")

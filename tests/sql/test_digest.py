@@ -32,6 +32,7 @@ def canonical(sql: bytes | str, ansi: bool = False, no_escapes: bool = False) ->
         ("select `a 1`, `a``2`", "select `a 1`, `a``2`"),
         ("select 1., 1.5, .5, 0x1F, 1e5, 1.5e-3, 1E+2", "select ?, ?, .?, ?, ?, ?, ?"),
         ("select 1ea10, 1e+, 2a, a2", "select 1ea10, 1e+, 2a, a2"),
+        ("for i in 0..0x1F, 1.0x5, 1.5abc, 1.2.3", "for i in ?..?, ?.?, ?.5abc, ?"),
         ("where x < -16", "where x < ?"),
         ("select 42-42e42", "select ?-?"),
         ("in (1, -2, +3)", "in (?, ?, ?)"),

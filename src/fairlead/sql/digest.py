@@ -175,6 +175,7 @@ class Digest:
         """Position behind the number at `i`; `i` itself if these digits begin an identifier."""
         names = CLASSES
         j = i
+        dot = i  # where the number ends if what follows the dot turns out to be a name
         if p[i] == 48 and i + 2 < end and p[i + 1] | 32 == 120:
             j = i + 2
             while j < end and (names[p[j]] == 3 or 97 <= p[j] | 32 <= 102):
@@ -182,7 +183,9 @@ class Digest:
             if j == i + 2:
                 return i
         else:
-            while j < end and (names[p[j]] == 3 or p[j] == 46):
+            while j < end and (names[p[j]] == 3 or (p[j] == 46 and (j + 1 >= end or p[j + 1] != 46))):
+                if p[j] == 46 and dot == i:
+                    dot = j
                 j += 1
             if j + 1 < end and p[j] | 32 == 101:
                 k = j + 1
@@ -193,7 +196,7 @@ class Digest:
                         k += 1
                     j = k
         if j < end and (names[p[j]] == 2 or names[p[j]] == 3):
-            return i
+            return dot
         return j
 
     def _string(self, p: bytearray, i: int, end: int, plain: bool) -> int:

@@ -13,6 +13,7 @@ from fairlead.sql.keywords import (
     AS,
     CURRVAL,
     DUMPFILE,
+    ESCAPE,
     EXCEPT,
     FOR,
     FOUND_ROWS,
@@ -33,6 +34,7 @@ from fairlead.sql.keywords import (
     LIMIT,
     LOCAL,
     LOCK,
+    MATCH,
     MINUS,
     NEXT,
     NEXTVAL,
@@ -119,6 +121,7 @@ class Parser(Lexer):
         self.into_variable = False
         self.derived = False
         self.relates = False
+        self.sticky = 0  # scope that SET applies to names without one
         self.locks = False
         self.tables: list[Name] = []
         self.databases: list[str] = []
@@ -309,6 +312,22 @@ class Parser(Lexer):
             return True
         return self.is_name(i + 1) and (self.word(i + 2) == AS or self.kind[i + 2] == T_LPAREN)
 
+    def operator(self, i: int, word: int) -> bool:
+        """True if the word in front of a parenthesis is no function: MATCH ... AGAINST (), LIKE 'x' ESCAPE
+        ()."""
+        if i == 0 or (word != AGAINST and word != ESCAPE):
+            return False
+        i -= 1
+        kind = self.kind[i]
+        if kind == T_RPAREN or word == ESCAPE:
+            return kind in (T_RPAREN, T_STRING, T_NUMBER, T_PARAM)
+        while i > 0 and kind in (T_WORD, T_QUOTED, T_DOT, T_COMMA):
+            if self.word(i) == MATCH:
+                return True
+            i -= 1
+            kind = self.kind[i]
+        return False
+
     def into(self, i: int) -> int:
         """`i` is at INTO of a query. Returns the position behind the target."""
         word = self.word(i + 1)
@@ -425,7 +444,7 @@ class Parser(Lexer):
                     if code & RESERVED_FLAG:
                         i += 1
                         continue
-                    if word == AGAINST and self.kind[i - 1] == T_RPAREN:
+                    if self.operator(i, word):
                         i += 1
                         continue
                 if expect and self.kind[i + 1] != T_LPAREN:

@@ -54,6 +54,7 @@ from fairlead.sql.types import (
     MODE_ORACLE,
     OP_SET,
     OP_SET_TRANSACTION,
+    OP_UNDEFINED,
     RESULT_INVALID,
     SQL_MODE_TO_DEFAULT,
     SQL_MODE_TO_ORACLE,
@@ -137,6 +138,7 @@ class SetParser(Parser):
     def set_statement(self, i: int, depth: int) -> int:
         """`i` is behind SET. Returns the end of the statement."""
         self.operation = OP_SET
+        self.sticky = SESSION
         if self.word(i) == STATEMENT and self.is_name(i + 1):
             return self.set_for_statement(i + 1, depth)
         if self.kind[i] == T_END or self.kind[i] == T_SEMI:
@@ -168,6 +170,7 @@ class SetParser(Parser):
             self.result = RESULT_INVALID
             return stop
         self.walk_until(i, stop)
+        self.operation = OP_UNDEFINED
         return self.statement(stop + 1, depth + 1)
 
     def set_item(self, i: int, stop: int) -> None:
@@ -187,6 +190,7 @@ class SetParser(Parser):
                 i += 2
         elif (word in (GLOBAL, SESSION, LOCAL)) and self.is_name(i + 1):
             scope = word
+            self.sticky = word
             i += 1
             word = self.code[i] & KEYWORD_MASK
         after = self.kind[i + 1]
@@ -215,6 +219,8 @@ class SetParser(Parser):
             self.doubt = True
             self.mask |= TYPE_SESSION_WRITE
             return
+        if scope == 0 and not dotted:
+            scope = self.sticky  # SET GLOBAL a = 1, b = 2 is global for b too, but not for @@b
         self.mask |= TYPE_GSYSVAR_WRITE if scope == GLOBAL else TYPE_SESSION_WRITE
         i += 1
         if not qualified:
