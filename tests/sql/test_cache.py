@@ -38,6 +38,8 @@ def test_literals_share_one_entry() -> None:
         'SELECT * FROM "t"',
         "SELECT * FROM d.1",
         "SELECT /*!50101 1 */",
+        "SELECT /*!1 */",
+        "SET NAMES 'gbk'",
         "/* a comment */",
         "",
         "SELECT 1 --\t'\n",

@@ -11,6 +11,7 @@ from fairlead.sql.types import (
     KILL_QUERY,
     KILL_QUERY_ID,
     MODE_ANSI_QUOTES,
+    MODE_MULTIBYTE,
     MODE_NO_BACKSLASH_ESCAPES,
     MODE_ORACLE,
     OP_NAMES,
@@ -460,6 +461,8 @@ def test_autocommit_elsewhere() -> None:
     assert classify("SET GLOBAL autocommit = 0").trx_mask == 0
     assert classify("SET autocommit = @a").trx_mask == 0
     assert classify("SET autocommit = DEFAULT").trx_mask == 0
+    both = classify("SET autocommit = 0, autocommit = 1")
+    assert both.trx_mask == types.TYPE_COMMIT | types.TYPE_ENABLE_AUTOCOMMIT
 
 
 def test_transactions() -> None:
@@ -551,6 +554,20 @@ def test_modes_change_how_text_is_read() -> None:
     assert mask(classify("DECLARE a INT; BEGIN NULL; END", MODE_ORACLE)) == "WRITE"
     assert mask(classify("SELECT :1, s.currval FROM dual", MODE_ORACLE)) == "READ WRITE"
     assert mask(classify("a := 1", MODE_ORACLE)) == "SESSION_WRITE"
+
+
+def test_backslash_inside_a_character() -> None:
+    hidden = b"SELECT '\x95\\', f(), ' '"
+    plain = b"SELECT '\x95x', 1"
+    one = Classifier(1 << 20)
+    for text, written in ((hidden, True), (plain, False)):
+        for _ in range(2):
+            info = one.classify(bytearray(text), 0, len(text), False, MODE_MULTIBYTE)
+            assert bool(info.type_mask & types.TYPE_WRITE) is written
+    assert classify("SET NAMES gbk").charset == "gbk"
+    assert classify("SET CHARACTER SET 'SJIS'").charset == "sjis"
+    assert classify("SET character_set_client = big5").charset == "big5"
+    assert classify("SET NAMES DEFAULT").charset == ""
 
 
 @pytest.mark.parametrize("version", ["99999", "50700", "50999", "101100", "130000"])

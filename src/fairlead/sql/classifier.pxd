@@ -5,7 +5,7 @@ from fairlead.sql.info cimport QueryInfo as CQueryInfo
 from fairlead.sql.statements cimport StatementParser
 
 cdef int T_END, T_SEMI, OP_CREATE, RESULT_INVALID, RESULT_PARSED, RESULT_TOKENIZED
-cdef int _ANSI, _PLAIN, _ORACLE, _READ, _WRITE
+cdef int _MULTIBYTE, _ANSI, _PLAIN, _ORACLE, _READ, _WRITE
 
 cdef class Classifier:
     cdef readonly Cache cache
@@ -13,7 +13,7 @@ cdef class Classifier:
     cdef Digest _digest
     cdef StatementParser _parser
 
-    @cython.locals(digest=Digest, info=CQueryInfo, known=CQueryInfo, mode=int, kind=int)
+    @cython.locals(digest=Digest, info=CQueryInfo, known=CQueryInfo, mode=int, kind=int, split=bint)
     cpdef CQueryInfo classify(self, bytearray buf, Py_ssize_t start, Py_ssize_t end, bint prepare=*, int sql_mode=*)
     @cython.locals(parser=StatementParser, info=CQueryInfo, other=CQueryInfo, inner=bytearray)
     cdef CQueryInfo _cold(self, bytearray buf, Py_ssize_t start, Py_ssize_t end, int mode, bytes canonical, int depth)

@@ -3,6 +3,8 @@ tell is a write."""
 
 from __future__ import annotations
 
+import re
+
 from fairlead.sql.cache import Cache
 from fairlead.sql.digest import Digest
 from fairlead.sql.info import KillInfo, QueryInfo
@@ -10,6 +12,7 @@ from fairlead.sql.statements import StatementParser
 from fairlead.sql.tokens import T_END, T_SEMI
 from fairlead.sql.types import (
     MODE_ANSI_QUOTES,
+    MODE_MULTIBYTE,
     MODE_NO_BACKSLASH_ESCAPES,
     MODE_ORACLE,
     OP_CREATE,
@@ -73,9 +76,14 @@ class Classifier:
         digest = self._digest
         kind = mode * 2 + (1 if prepare else 0)
         digest.run(buf, start, end, mode & _ANSI != 0, mode & _PLAIN != 0, kind)
-        if digest.ambiguous or self.cache.limit <= 0:
+        split = mode & _MULTIBYTE != 0 and _SPLIT.search(buf, start, end) is not None
+        if split or digest.ambiguous or self.cache.limit <= 0:
             self.cache.misses += 1
             info = self._cold(buf, start, end, mode, digest.canonical(), 0)
+            if split:
+                info.type_mask |= _WRITE
+                info.parse_result = min(info.parse_result, RESULT_TOKENIZED)
+                info.cacheable = False
         else:
             known = self.cache.lookup(digest.scratch, digest.length, digest.hash, kind)
             if known is not None:
@@ -196,6 +204,7 @@ class Classifier:
         info.set_sql_mode = parser.set_sql_mode
         info.sql_mode_flags = parser.sql_mode_flags
         info.changes_charset = parser.changes_charset
+        info.charset = parser.charset
         info.use_database = parser.use_database
         info.set_role = parser.set_role
         info.trx_scope = parser.trx_scope
@@ -211,6 +220,9 @@ class Classifier:
 
 
 _NOTHING = bytearray()
+# a byte that may swallow the backslash or backtick behind it, so that strings end elsewhere than they seem to
+_SPLIT = re.compile(rb"[\x80-\xff][\\`]")
+_MULTIBYTE = MODE_MULTIBYTE
 _ANSI = MODE_ANSI_QUOTES
 _PLAIN = MODE_NO_BACKSLASH_ESCAPES
 _ORACLE = MODE_ORACLE

@@ -125,8 +125,14 @@ class Digest:
                     i += 1
             elif action == 4 and i + 1 < end and p[i + 1] == 42:
                 if i + 2 < end and (p[i + 2] == 33 or p[i + 2] == 77):
-                    if p[i + 2] == 77 and (i + 3 >= end or p[i + 3] != 33):
-                        ambiguous = True
+                    j = i + 3
+                    if p[i + 2] == 77:
+                        if j < end and p[j] == 33:
+                            j += 1
+                        else:
+                            ambiguous = True  # a comment after all
+                    if j < end and names[p[j]] == 3:
+                        ambiguous = True  # the form hides a version
                     out[n] = c
                     out[n + 1] = 42
                     out[n + 2] = p[i + 2]

@@ -35,6 +35,7 @@ class QueryInfo:
         "canonical",
         "chain",
         "changes_charset",
+        "charset",
         "databases",
         "dropped_tables",
         "functions",
@@ -81,6 +82,7 @@ class QueryInfo:
         self.set_sql_mode = 0
         self.sql_mode_flags = -1  # MODE_* bits the session has afterwards; -1: unchanged
         self.changes_charset = False
+        self.charset = ""  # the new character set of the client, if the statement names it
         self.use_database = ""
         self.set_role: str | None = None  # "" is SET ROLE NONE
         self.trx_scope = (

@@ -36,6 +36,7 @@ cdef class Parser(Lexer):
     cdef public int set_sql_mode
     cdef public int sql_mode_flags
     cdef public bint changes_charset
+    cdef public str charset
     cdef public str use_database
     cdef public object set_role
     cdef public str trx_scope

@@ -135,6 +135,7 @@ class Parser(Lexer):
         self.set_sql_mode = 0
         self.sql_mode_flags = -1
         self.changes_charset = False
+        self.charset = ""
         self.use_database = ""
         self.set_role: str | None = None
         self.trx_scope = ""

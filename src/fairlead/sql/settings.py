@@ -231,8 +231,9 @@ class SetParser(Parser):
         """NAMES, CHARACTER SET, ROLE, DEFAULT ROLE, PASSWORD FOR; False: it is none of them."""
         if word in (NAMES, CHARSET) or (word == CHARACTER and self.word(i + 1) == SET):
             self.mask |= TYPE_SESSION_WRITE
-            self.changes_charset = True
-            self.walk_until(i + 1, stop)
+            i += 2 if word == CHARACTER else 1
+            self.new_charset(i)
+            self.walk_until(i, stop)
             return True
         if word == ROLE and self.is_name(i + 1):
             self.mask |= TYPE_SESSION_WRITE
@@ -250,6 +251,14 @@ class SetParser(Parser):
             self.cacheable = False
             return True
         return False
+
+    def new_charset(self, i: int) -> None:
+        """The client's character set becomes what token `i` names."""
+        self.changes_charset = True
+        if self.kind[i] == T_STRING:
+            self.cacheable = False
+        if self.is_name(i) and self.word(i) != DEFAULT:
+            self.charset = self.name(i).lower()
 
     def set_user_variable(self, i: int, stop: int) -> None:
         """`@name = expression`."""
@@ -290,6 +299,8 @@ class SetParser(Parser):
         elif name in _CHARSET_VARIABLES:
             if scope != GLOBAL:
                 self.changes_charset = True
+                if name == "character_set_client":
+                    self.new_charset(i)
         elif name in _ISOLATION_VARIABLES:
             self.cacheable = False
             level = (self.literal(i, stop) or "").upper().replace("-", " ").replace("_", " ")
@@ -320,6 +331,8 @@ class SetParser(Parser):
         value = value.lower()
         if value.isdigit():
             value = str(int(value))
+        if value in _OFF or value in _ON:  # the last one in a list wins
+            self.mask &= ~(TYPE_BEGIN_TRX | TYPE_DISABLE_AUTOCOMMIT | TYPE_COMMIT | TYPE_ENABLE_AUTOCOMMIT)
         if value in _OFF:
             self.mask |= TYPE_BEGIN_TRX | TYPE_DISABLE_AUTOCOMMIT
         elif value in _ON:

@@ -109,6 +109,10 @@ MODE_DEFAULT = 0
 MODE_ORACLE = 1
 MODE_ANSI_QUOTES = 2
 MODE_NO_BACKSLASH_ESCAPES = 4
+MODE_MULTIBYTE = 8  # the client's character set is one of UNSAFE_CHARSETS
+
+# character sets in which a backslash or a quote can be the second byte of a character
+UNSAFE_CHARSETS = frozenset(("big5", "cp932", "gb18030", "gbk", "sjis"))
 
 # -- values of QueryInfo.set_sql_mode
 SQL_MODE_UNTOUCHED = 0
