@@ -153,6 +153,7 @@ class Classifier:
         i = parser.statement(i, 0)
         if parser.bad or parser.doubt:
             parser.mask |= _WRITE
+            parser.cacheable = False
             if parser.result == RESULT_PARSED:
                 parser.result = RESULT_TOKENIZED
         if parser.multi:

@@ -208,10 +208,14 @@ class SetParser(Parser):
         if not self.is_name(i) or self.kind[i] == T_STRING:
             self.doubt = True
             return
+        if self.hidden(i):
+            self.cacheable = False
         name = self.name(i).lower()
         i += 1
         qualified = False
         while self.kind[i] == T_DOT and self.is_name(i + 1):
+            if self.hidden(i + 1):
+                self.cacheable = False
             name = self.name(i + 1).lower()
             qualified = True
             i += 2
@@ -255,7 +259,7 @@ class SetParser(Parser):
     def new_charset(self, i: int) -> None:
         """The client's character set becomes what token `i` names."""
         self.changes_charset = True
-        if self.kind[i] == T_STRING:
+        if self.kind[i] != T_WORD and self.kind[i] != T_QUOTED:
             self.cacheable = False
         if self.is_name(i) and self.word(i) != DEFAULT:
             self.charset = self.name(i).lower()
