@@ -8,7 +8,7 @@ functions that newer servers added are deliberately absent.
 from __future__ import annotations
 
 READ_FUNCTIONS: frozenset[str] = frozenset(
-    """  # noqa
+    """
     abs acos add_months adddate addtime aes_decrypt aes_encrypt area asbinary ascii asin astext aswkb
     aswkt atan atan2 avg benchmark bin binlog_gtid_pos bit_and bit_count bit_length bit_or bit_xor
     boundary buffer cast ceil ceiling centroid char char_length character_length charset chr coalesce
@@ -67,7 +67,7 @@ READ_FUNCTIONS: frozenset[str] = frozenset(
 )
 
 RESERVED_WORDS: frozenset[str] = frozenset(
-    """  # noqa
+    """
     ACCESSIBLE ADD ALL ALTER ANALYZE AND ANY AS ASC ASENSITIVE BEFORE BETWEEN BIGINT BINARY BIT BLOB
     BOOL BOOLEAN BOTH BY BYTE CALL CASCADE CASE CHANGE CHAR CHARACTER CHECK CLOB COLLATE COLUMN
     CONDITION CONSTRAINT CONTINUE CONVERT CREATE CROSS CURSOR DATABASES DATETIME DAY_HOUR

@@ -237,7 +237,11 @@ FUNCTION_FLAG = 0x800
 
 
 def _words() -> dict[bytes, int]:
-    numbers = {name: value for name, value in vars(sys.modules[__name__]).items() if name.isupper()}
+    numbers = {
+        name: value
+        for name, value in vars(sys.modules[__name__]).items()
+        if name.isupper() and isinstance(value, int)
+    }
     for constant in ("KEYWORD_MASK", "RESERVED_FLAG", "FUNCTION_FLAG"):
         del numbers[constant]
     words: dict[bytes, int] = {name.rstrip("_").encode(): value for name, value in numbers.items()}
