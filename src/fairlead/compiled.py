@@ -7,6 +7,7 @@ COMPILED_MODULES = [
     "fairlead.sql.cache",
     "fairlead.sql.parser",
     "fairlead.sql.settings",
+    "fairlead.sql.schema",
     "fairlead.sql.statements",
     "fairlead.sql.classifier",
     "fairlead.protocol.tracker",

@@ -1,8 +1,9 @@
-"""Classifications by canonical form: bounded in bytes, never wrong on a hash collision, not flushed by a scan.
+"""Classifications by canonical form: bounded in bytes, never wrong on a hash collision, not flushed by a
+scan.
 
-S3-FIFO: a new entry waits in a small queue and only one that was asked for again moves to the main queue. Hashes of
-entries that were dropped from the small queue are remembered for a while; if one returns it goes straight to the
-main queue. A hit only raises a counter, so that the hot path allocates and moves nothing.
+S3-FIFO: a new entry waits in a small queue and only one that was asked for again moves to the main queue.
+Hashes of entries that were dropped from the small queue are remembered for a while; if one returns it goes
+straight to the main queue. A hit only raises a counter, so that the hot path allocates and moves nothing.
 """
 
 from __future__ import annotations

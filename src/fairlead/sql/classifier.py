@@ -1,14 +1,18 @@
-"""From the text of a statement to its classification, by way of the cache. Never raises; what it cannot tell is a write."""
+"""From the text of a statement to its classification, by way of the cache. Never raises; what it cannot
+tell is a write."""
 
 from __future__ import annotations
+
+import re
 
 from fairlead.sql.cache import Cache
 from fairlead.sql.digest import Digest
 from fairlead.sql.info import KillInfo, QueryInfo
-from fairlead.sql.lexer import T_END, T_SEMI
 from fairlead.sql.statements import StatementParser
+from fairlead.sql.tokens import T_END, T_SEMI
 from fairlead.sql.types import (
     MODE_ANSI_QUOTES,
+    MODE_MULTIBYTE,
     MODE_NO_BACKSLASH_ESCAPES,
     MODE_ORACLE,
     OP_CREATE,
@@ -62,7 +66,9 @@ class Classifier:
         """Bytes the cache holds."""
         return self.cache.used
 
-    def classify(self, buf: bytearray, start: int, end: int, prepare: bool = False, sql_mode: int = -1) -> QueryInfo:
+    def classify(
+        self, buf: bytearray, start: int, end: int, prepare: bool = False, sql_mode: int = -1
+    ) -> QueryInfo:
         """Classify the statement `buf[start:end]`; `prepare`: it is the text of a COM_STMT_PREPARE."""
         if start < 0 or end > len(buf) or start > end:
             start = end = 0
@@ -70,9 +76,14 @@ class Classifier:
         digest = self._digest
         kind = mode * 2 + (1 if prepare else 0)
         digest.run(buf, start, end, mode & _ANSI != 0, mode & _PLAIN != 0, kind)
-        if digest.ambiguous or self.cache.limit <= 0:
+        split = mode & _MULTIBYTE != 0 and _SPLIT.search(buf, start, end) is not None
+        if split or digest.ambiguous or self.cache.limit <= 0:
             self.cache.misses += 1
             info = self._cold(buf, start, end, mode, digest.canonical(), 0)
+            if split:
+                info.type_mask |= _WRITE
+                info.parse_result = min(info.parse_result, RESULT_TOKENIZED)
+                info.cacheable = False
         else:
             known = self.cache.lookup(digest.scratch, digest.length, digest.hash, kind)
             if known is not None:
@@ -94,7 +105,9 @@ class Classifier:
         self._digest.run(buf, start, end, mode & _ANSI != 0, mode & _PLAIN != 0, 0)
         return self._digest.canonical()
 
-    def _cold(self, buf: bytearray, start: int, end: int, mode: int, canonical: bytes, depth: int) -> QueryInfo:
+    def _cold(
+        self, buf: bytearray, start: int, end: int, mode: int, canonical: bytes, depth: int
+    ) -> QueryInfo:
         """Parse the statement; the result has no relation to the cache."""
         parser = self._parser
         self._parse(buf, start, end, mode, False)
@@ -140,13 +153,15 @@ class Classifier:
         i = parser.statement(i, 0)
         if parser.bad or parser.doubt:
             parser.mask |= _WRITE
+            parser.cacheable = False
             if parser.result == RESULT_PARSED:
                 parser.result = RESULT_TOKENIZED
         if parser.multi:
             self._following(i)
 
     def _following(self, i: int) -> None:
-        """Further statements behind the first: what they name counts, what they are does not: the whole is a write."""
+        """Further statements behind the first: what they name counts, what they are does not: the whole is
+        a write."""
         parser = self._parser
         mask = parser.mask
         operation = parser.operation
@@ -190,6 +205,7 @@ class Classifier:
         info.set_sql_mode = parser.set_sql_mode
         info.sql_mode_flags = parser.sql_mode_flags
         info.changes_charset = parser.changes_charset
+        info.charset = parser.charset
         info.use_database = parser.use_database
         info.set_role = parser.set_role
         info.trx_scope = parser.trx_scope
@@ -205,6 +221,9 @@ class Classifier:
 
 
 _NOTHING = bytearray()
+# a byte that may swallow the backslash or backtick behind it, so that strings end elsewhere than they seem to
+_SPLIT = re.compile(rb"[\x80-\xff][\\`]")
+_MULTIBYTE = MODE_MULTIBYTE
 _ANSI = MODE_ANSI_QUOTES
 _PLAIN = MODE_NO_BACKSLASH_ESCAPES
 _ORACLE = MODE_ORACLE

@@ -1,12 +1,12 @@
 """The canonical form of a statement and its 64-bit hash, written into a scratch buffer that is reused.
 
-Literals become `?`, comments go. The form is idempotent. Where two statements of one canonical form could be read
-differently by the server, `ambiguous` is set and the form must not be used as a key.
+Literals become `?`, comments go. The form is idempotent. Where two statements of one canonical form could
+be read differently by the server, `ambiguous` is set and the form must not be used as a key.
 """
 
 from __future__ import annotations
 
-from fairlead.sql.lexer import CLASSES
+from fairlead.sql.tokens import CLASSES
 
 _MULTIPLIER = 0x9E3779B97F4A7C15
 _SCRATCH_KEPT = 1 << 20
@@ -15,18 +15,16 @@ _MASK64 = 0xFFFFFFFFFFFFFFFF
 
 def _digest_classes() -> bytes:
     classes = bytearray(256)
-    for character in b"0123456789":
-        classes[character] = 1
-    for group, characters in ((2, b"'\""), (3, b"`"), (4, b"/"), (5, b"#"), (6, b"-")):
+    for group, characters in enumerate(("0123456789", "'\"", "`", "/", "#", "-"), 1):
         for character in characters:
-            classes[character] = group
+            classes[ord(character)] = group
     return bytes(classes)
 
 
 def _sign_context() -> bytes:
     table = bytearray(256)
-    for character in b"+-*/%&|^=<>(,":
-        table[character] = 1
+    for character in "+-*/%&|^=<>(,":
+        table[ord(character)] = 1
     return bytes(table)
 
 
@@ -53,7 +51,8 @@ class Digest:
             self.scratch = bytearray(_SCRATCH_KEPT)
 
     def run(self, buf: bytearray, start: int, end: int, ansi: bool, no_escapes: bool, seed: int) -> int:
-        """Canonicalise `buf[start:end]`; `seed` keeps forms of different reading modes apart. Returns the length."""
+        """Canonicalise `buf[start:end]`; `seed` keeps forms of different reading modes apart. Returns the
+        length."""
         if end - start > len(self.scratch):
             self.scratch = bytearray((end - start) * 2)
         p = buf
@@ -74,6 +73,10 @@ class Digest:
                 out[n] = c
                 n += 1
                 i += 1
+                while i < end and actions[p[i]] == 0:
+                    out[n] = p[i]
+                    n += 1
+                    i += 1
             elif action == 1:
                 before = out[n - 1] if n > 0 else 0
                 if i == start or (before < 128 and (names[before] == 2 or names[before] == 3)):
@@ -122,8 +125,14 @@ class Digest:
                     i += 1
             elif action == 4 and i + 1 < end and p[i + 1] == 42:
                 if i + 2 < end and (p[i + 2] == 33 or p[i + 2] == 77):
-                    if p[i + 2] == 77 and (i + 3 >= end or p[i + 3] != 33):
-                        ambiguous = True
+                    j = i + 3
+                    if p[i + 2] == 77:
+                        if j < end and p[j] == 33:
+                            j += 1
+                        else:
+                            ambiguous = True  # a comment after all
+                    if j < end and names[p[j]] == 3:
+                        ambiguous = True  # the form hides a version
                     out[n] = c
                     out[n + 1] = 42
                     out[n + 2] = p[i + 2]
@@ -157,7 +166,8 @@ class Digest:
         return n
 
     def _keep_apart(self, out: bytearray, n: int, c: int) -> int:
-        """A comment went before `c`: make sure that what now meets does not read as the start of a new comment."""
+        """A comment went before `c`: make sure that what now meets does not read as the start of a new
+        comment."""
         if n > 0 and ((out[n - 1] == 47 and c == 42) or (out[n - 1] == 45 and c == 45)):
             out[n] = 32
             return n + 1
@@ -171,6 +181,7 @@ class Digest:
         """Position behind the number at `i`; `i` itself if these digits begin an identifier."""
         names = CLASSES
         j = i
+        dot = i  # where the number ends if what follows the dot turns out to be a name
         if p[i] == 48 and i + 2 < end and p[i + 1] | 32 == 120:
             j = i + 2
             while j < end and (names[p[j]] == 3 or 97 <= p[j] | 32 <= 102):
@@ -178,7 +189,9 @@ class Digest:
             if j == i + 2:
                 return i
         else:
-            while j < end and (names[p[j]] == 3 or p[j] == 46):
+            while j < end and (names[p[j]] == 3 or (p[j] == 46 and (j + 1 >= end or p[j + 1] != 46))):
+                if p[j] == 46 and dot == i:
+                    dot = j
                 j += 1
             if j + 1 < end and p[j] | 32 == 101:
                 k = j + 1
@@ -189,7 +202,7 @@ class Digest:
                         k += 1
                     j = k
         if j < end and (names[p[j]] == 2 or names[p[j]] == 3):
-            return i
+            return dot
         return j
 
     def _string(self, p: bytearray, i: int, end: int, plain: bool) -> int:
@@ -209,7 +222,7 @@ class Digest:
         return -1
 
     def _hash(self, out: bytearray, n: int, seed: int) -> int:
-        h = ((seed + n) * _MULTIPLIER) & _MASK64
+        h = (((seed << 48) + n + 1) * _MULTIPLIER) & _MASK64
         i = 0
         while i + 8 <= n:
             w = out[i + 7]

@@ -17,6 +17,7 @@ cdef class QueryInfo:
     cdef readonly int set_sql_mode
     cdef readonly int sql_mode_flags
     cdef readonly bint changes_charset
+    cdef readonly str charset
     cdef readonly str use_database
     cdef readonly object set_role
     cdef readonly str trx_scope

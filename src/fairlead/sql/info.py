@@ -1,4 +1,5 @@
-"""What is known about one statement: the immutable result of classification, shared by everything that sees it."""
+"""What is known about one statement: the immutable result of classification, shared by everything that
+sees it."""
 
 from __future__ import annotations
 
@@ -34,6 +35,7 @@ class QueryInfo:
         "canonical",
         "chain",
         "changes_charset",
+        "charset",
         "databases",
         "dropped_tables",
         "functions",
@@ -80,9 +82,12 @@ class QueryInfo:
         self.set_sql_mode = 0
         self.sql_mode_flags = -1  # MODE_* bits the session has afterwards; -1: unchanged
         self.changes_charset = False
+        self.charset = ""  # the new character set of the client, if the statement names it
         self.use_database = ""
         self.set_role: str | None = None  # "" is SET ROLE NONE
-        self.trx_scope = ""  # "next", "session" or "global": whose transactions trx_access and trx_isolation mean
+        self.trx_scope = (
+            ""  # "next", "session" or "global": whose transactions trx_access and trx_isolation mean
+        )
         self.trx_access = ""  # "READ ONLY" or "READ WRITE", also of START TRANSACTION
         self.trx_isolation = ""  # "SERIALIZABLE", "REPEATABLE READ", ...
         self.temp_table: Name | None = None

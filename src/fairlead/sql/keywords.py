@@ -1,6 +1,8 @@
-"""Keywords the parser looks at, each with a number, and what every known word may be: reserved, a read-only function.
+"""Keywords the parser looks at, each with a number, and what every known word may be: reserved, a read-
+only function.
 
-`WORDS` maps the upper-case word to its number plus flags, so that one look-up per word answers all three questions.
+`WORDS` maps the upper-case word to its number plus flags, so that one look-up per word answers all three
+questions.
 """
 
 from __future__ import annotations
@@ -226,6 +228,8 @@ WORK = 214
 WRITE = 215
 XA = 216
 XML = 217
+ESCAPE = 218
+MATCH = 219
 
 KEYWORD_MASK = 0x3FF
 RESERVED_FLAG = 0x400
@@ -233,7 +237,11 @@ FUNCTION_FLAG = 0x800
 
 
 def _words() -> dict[bytes, int]:
-    numbers = {name: value for name, value in vars(sys.modules[__name__]).items() if name.isupper()}
+    numbers = {
+        name: value
+        for name, value in vars(sys.modules[__name__]).items()
+        if name.isupper() and isinstance(value, int)
+    }
     for constant in ("KEYWORD_MASK", "RESERVED_FLAG", "FUNCTION_FLAG"):
         del numbers[constant]
     words: dict[bytes, int] = {name.rstrip("_").encode(): value for name, value in numbers.items()}

@@ -1,8 +1,9 @@
-"""Cuts a statement into tokens, held in flat integer arrays that are reused; it owns no meaning beyond keyword numbers.
+"""Cuts a statement into tokens, held in flat integer arrays that are reused; it owns no meaning beyond
+keyword numbers.
 
-The rules are those of the server's own lexer, because a comment or a string that ends elsewhere than the server thinks
-is how a write hides inside a read. What cannot be told from the text alone (the version of an executable comment) is
-reported, not guessed: the caller reads the statement both ways.
+The rules are those of the server's own lexer, because a comment or a string that ends elsewhere than the
+server thinks is how a write hides inside a read. What cannot be told from the text alone (the version of
+an executable comment) is reported, not guessed: the caller reads the statement both ways.
 """
 
 from __future__ import annotations
@@ -10,28 +11,25 @@ from __future__ import annotations
 from array import array
 
 from fairlead.sql.keywords import KEYWORD_MASK, WORDS
-
-T_END = 0
-T_WORD = 1
-T_QUOTED = 2  # identifier in quotes
-T_STRING = 3
-T_NUMBER = 4
-T_USERVAR = 5  # @name
-T_SYSVAR = 6  # the @@ in front of a name
-T_ASSIGN = 7  # :=
-T_LPAREN = 8
-T_RPAREN = 9
-T_COMMA = 10
-T_DOT = 11
-T_SEMI = 12
-T_EQ = 13
-T_STAR = 14
-T_OP = 15
-T_PARAM = 16  # ? or, in Oracle mode, :name
-T_BAD = 17  # a quote that never ends
-
-LOOKAHEAD = 8  # tokens of kind T_END behind the last one, so that looking ahead needs no check
-QUALIFIED_SHIFT = 16  # the keyword number of a word that stands beside a dot, hence is a plain name
+from fairlead.sql.tokens import (
+    CLASSES,
+    LOOKAHEAD,
+    QUALIFIED_SHIFT,
+    T_ASSIGN,
+    T_BAD,
+    T_DOT,
+    T_END,
+    T_NUMBER,
+    T_OP,
+    T_PARAM,
+    T_QUOTED,
+    T_SEMI,
+    T_STAR,
+    T_STRING,
+    T_SYSVAR,
+    T_USERVAR,
+    T_WORD,
+)
 
 _LONGEST_WORD = 28
 _MOST_TOKENS = 1 << 22
@@ -42,30 +40,9 @@ _OLDEST_TEN = 100000
 _OLDEST_SUPPORTED = 100600
 
 
-def _character_classes() -> bytes:
-    classes = bytearray(256)
-    for character in b" \t\n\v\f\r":
-        classes[character] = 1
-    for character in range(256):
-        if character >= 0x80 or bytes((character,)).isalpha() or character in b"_$":
-            classes[character] = 2
-    for character in b"0123456789":
-        classes[character] = 3
-    for group, characters in ((4, b"'\""), (5, b"`"), (6, b"/"), (7, b"-"), (8, b"#"), (9, b"@"), (10, b":"),
-                              (11, b"."), (12, b"*")):  # fmt: skip
-        for character in characters:
-            classes[character] = group
-    for character, kind in ((b"(", T_LPAREN), (b")", T_RPAREN), (b",", T_COMMA), (b";", T_SEMI), (b"=", T_EQ),
-                            (b"?", T_PARAM)):  # fmt: skip
-        classes[character[0]] = 32 + kind
-    return bytes(classes)
-
-
-CLASSES = _character_classes()
-
-
 class Lexer:
-    """Tokens of one statement: `kind`, `code` (keyword number and flags), `beg` and `fin` (offsets), `count` of them."""
+    """Tokens of one statement: `kind`, `code` (keyword number and flags), `beg` and `fin` (offsets),
+    `count` of them."""
 
     def __init__(self) -> None:
         self.kind = array("i", bytes(4 * 256))
@@ -92,8 +69,11 @@ class Lexer:
         if self.room > _ROOM_KEPT:
             self._resize(_ROOM_KEPT)
 
-    def run(self, buf: bytearray, start: int, end: int, oracle: bool, ansi: bool, no_escapes: bool, skip: bool) -> int:
-        """Tokenize `buf[start:end]`; `skip`: drop executable comments of an uncertain version. Returns the count."""
+    def run(
+        self, buf: bytearray, start: int, end: int, oracle: bool, ansi: bool, no_escapes: bool, skip: bool
+    ) -> int:
+        """Tokenize `buf[start:end]`; `skip`: drop executable comments of an uncertain version. Returns the
+        count."""
         p = buf
         classes = CLASSES
         words = WORDS
@@ -254,7 +234,7 @@ class Lexer:
         classes = CLASSES
         if p[i] == 48 and i + 2 < end and (p[i + 1] | 32 == 120 or p[i + 1] | 32 == 98):
             j = i + 2
-            while j < end and classes[p[j]] == 3 or (j < end and 97 <= p[j] | 32 <= 102):
+            while (j < end and classes[p[j]] == 3) or (j < end and 97 <= p[j] | 32 <= 102):
                 j += 1
             if j > i + 2:
                 return j
@@ -276,7 +256,8 @@ class Lexer:
         return j
 
     def _string(self, p: bytearray, i: int, end: int, plain: bool) -> int:
-        """Position behind the quoted text that begins at `i`, -1 if it never ends; `plain`: no backslash escapes."""
+        """Position behind the quoted text that begins at `i`, -1 if it never ends; `plain`: no backslash
+        escapes."""
         quote = p[i]
         i += 1
         while i < end:
@@ -292,7 +273,8 @@ class Lexer:
         return -1
 
     def _comment(self, p: bytearray, i: int, end: int, nested: bool) -> int:
-        """Position behind the comment whose text begins at `i`; `nested`: comments inside it are skipped as a whole."""
+        """Position behind the comment whose text begins at `i`; `nested`: comments inside it are skipped
+        as a whole."""
         while i + 1 < end:
             if p[i] == 42 and p[i + 1] == 47:
                 return i + 2
@@ -304,7 +286,8 @@ class Lexer:
         return end
 
     def _executable(self, p: bytearray, i: int, end: int, mariadb: bool, skip: bool) -> int:
-        """Where the code of an executable comment begins; minus that position if the comment is to be skipped."""
+        """Where the code of an executable comment begins; minus that position if the comment is to be
+        skipped."""
         digits = 0
         version = 0
         while digits < 6 and i + digits < end and CLASSES[p[i + digits]] == 3:

@@ -1,6 +1,7 @@
 cimport cython
 from fairlead.sql.lexer cimport Lexer
 
+cdef int ESCAPE, MATCH
 cdef int AGAINST, AS, CURRVAL, DUMPFILE, EXCEPT, FOR, FOUND_ROWS, FROM, FUNCTION_FLAG, GET_LOCK, GLOBAL
 cdef int GROUP, HAVING, IN, INTERSECT, INTO, JOIN, KEYWORD_MASK, LAST_INSERT_ID, LASTVAL, LATERAL, LIMIT
 cdef int LOCAL, LOCK, MINUS, NEXT, NEXTVAL, ORDER, OUTFILE, PREVIOUS, PROCEDURE, RECURSIVE, RESERVED_FLAG
@@ -21,6 +22,7 @@ cdef class Parser(Lexer):
     cdef public bint into_variable
     cdef public bint derived
     cdef public bint relates
+    cdef public int sticky
     cdef public bint locks
     cdef public list tables
     cdef public list databases
@@ -34,6 +36,7 @@ cdef class Parser(Lexer):
     cdef public int set_sql_mode
     cdef public int sql_mode_flags
     cdef public bint changes_charset
+    cdef public str charset
     cdef public str use_database
     cdef public object set_role
     cdef public str trx_scope
@@ -54,6 +57,8 @@ cdef class Parser(Lexer):
     cdef bint is_name(self, int i)
     @cython.locals(depth=int)
     cdef int skip_parens(self, int i) except -1
+    @cython.locals(first=int)
+    cdef bint hidden(self, int i)
     @cython.locals(first=str, database=str)
     cdef int table(self, int i) except -1
     cdef int table_list(self, int i) except -1
@@ -65,6 +70,8 @@ cdef class Parser(Lexer):
     @cython.locals(recursive=bint, name=str)
     cdef int with_clause(self, int i, int depth) except -1
     cdef bint begins_with(self, int i)
+    @cython.locals(kind=int)
+    cdef bint operator(self, int i, int word)
     @cython.locals(word=int)
     cdef int into(self, int i) except -1
     @cython.locals(kind=int, code=int, word=int, query=bint, scope=int)

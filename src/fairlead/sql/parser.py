@@ -1,8 +1,8 @@
 """Walks the tokens of a query: finds tables, function calls, variables and locks at any depth of nesting.
 
-No grammar is checked. The walk is a set of recognisers for what makes a statement more than a pure read, and each of
-them errs towards WRITE: a call of a name that is not a known read-only function is one, text that cannot be followed
-(unbalanced, unterminated, too deep) is one.
+No grammar is checked. The walk is a set of recognisers for what makes a statement more than a pure read,
+and each of them errs towards WRITE: a call of a name that is not a known read-only function is one, text
+that cannot be followed (unbalanced, unterminated, too deep) is one.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from fairlead.sql.keywords import (
     AS,
     CURRVAL,
     DUMPFILE,
+    ESCAPE,
     EXCEPT,
     FOR,
     FOUND_ROWS,
@@ -33,6 +34,7 @@ from fairlead.sql.keywords import (
     LIMIT,
     LOCAL,
     LOCK,
+    MATCH,
     MINUS,
     NEXT,
     NEXTVAL,
@@ -57,7 +59,8 @@ from fairlead.sql.keywords import (
     WINDOW,
     WITH,
 )
-from fairlead.sql.lexer import (
+from fairlead.sql.lexer import Lexer
+from fairlead.sql.tokens import (
     QUALIFIED_SHIFT,
     T_ASSIGN,
     T_BAD,
@@ -75,7 +78,6 @@ from fairlead.sql.lexer import (
     T_SYSVAR,
     T_USERVAR,
     T_WORD,
-    Lexer,
 )
 from fairlead.sql.types import (
     RESULT_PARSED,
@@ -119,6 +121,7 @@ class Parser(Lexer):
         self.into_variable = False
         self.derived = False
         self.relates = False
+        self.sticky = 0  # scope that SET applies to names without one
         self.locks = False
         self.tables: list[Name] = []
         self.databases: list[str] = []
@@ -132,6 +135,7 @@ class Parser(Lexer):
         self.set_sql_mode = 0
         self.sql_mode_flags = -1
         self.changes_charset = False
+        self.charset = ""
         self.use_database = ""
         self.set_role: str | None = None
         self.trx_scope = ""
@@ -183,15 +187,21 @@ class Parser(Lexer):
         self.doubt = True
         return i
 
+    def hidden(self, i: int) -> bool:
+        """True if the canonical form shows a placeholder where token `i` is: a text or digits used as a
+        name."""
+        first = self.buf[self.beg[i]]
+        return self.kind[i] == T_STRING or self.kind[i] == T_NUMBER or 48 <= first <= 57
+
     def table(self, i: int) -> int:
         """A table name, perhaps qualified, begins at `i`: record it. Returns the position behind it."""
-        if self.kind[i] == T_STRING or self.kind[i] == T_NUMBER:
+        if self.hidden(i):
             self.cacheable = False
         first = self.name(i)
         database = ""
         i += 1
         while self.kind[i] == T_DOT and (self.is_name(i + 1) or self.kind[i + 1] == T_NUMBER):
-            if self.kind[i + 1] == T_STRING or self.kind[i + 1] == T_NUMBER:
+            if self.hidden(i + 1):
                 self.cacheable = False
             database = first
             first = self.name(i + 1)
@@ -199,9 +209,7 @@ class Parser(Lexer):
         if database:
             if database not in self.databases:
                 self.databases.append(database)
-        elif self.cte and first.lower() in self.cte:
-            return i
-        elif first.lower() == "dual":
+        elif (self.cte and first.lower() in self.cte) or first.lower() == "dual":
             return i
         if (database, first) not in self.tables:
             self.tables.append((database, first))
@@ -233,11 +241,11 @@ class Parser(Lexer):
             self.mask |= _WRITE
         elif code & FUNCTION_FLAG:
             keyword = code & KEYWORD_MASK
-            if keyword == VALUES or keyword == VALUE:
+            if keyword in (VALUES, VALUE):
                 return
             if keyword == LAST_INSERT_ID:
                 self.mask |= _READ_MASTER
-            elif keyword == FOUND_ROWS or keyword == ROW_COUNT:
+            elif keyword in (FOUND_ROWS, ROW_COUNT):
                 self.relates = True
         else:
             if code & KEYWORD_MASK == GET_LOCK:
@@ -256,7 +264,7 @@ class Parser(Lexer):
             scope = self.word(i)
             if scope == GLOBAL:
                 bits = _READ_GLOBAL
-            if scope == GLOBAL or scope == SESSION or scope == LOCAL:
+            if scope in (GLOBAL, SESSION, LOCAL):
                 i += 2
         name = self.name(i).upper().encode()
         if name in _LAST_STATE:
@@ -270,7 +278,8 @@ class Parser(Lexer):
         return i
 
     def with_clause(self, i: int, depth: int) -> int:
-        """`i` is at WITH: walk common table expressions. Returns the position of the statement they belong to."""
+        """`i` is at WITH: walk common table expressions. Returns the position of the statement they belong
+        to."""
         recursive = self.word(i + 1) == RECURSIVE
         i += 2 if recursive else 1
         while self.is_name(i):
@@ -304,10 +313,26 @@ class Parser(Lexer):
             return True
         return self.is_name(i + 1) and (self.word(i + 2) == AS or self.kind[i + 2] == T_LPAREN)
 
+    def operator(self, i: int, word: int) -> bool:
+        """True if the word in front of a parenthesis is no function: MATCH ... AGAINST (), LIKE 'x' ESCAPE
+        ()."""
+        if i == 0 or (word != AGAINST and word != ESCAPE):
+            return False
+        i -= 1
+        kind = self.kind[i]
+        if kind == T_RPAREN or word == ESCAPE:
+            return kind in (T_RPAREN, T_STRING, T_NUMBER, T_PARAM)
+        while i > 0 and kind in (T_WORD, T_QUOTED, T_DOT, T_COMMA):
+            if self.word(i) == MATCH:
+                return True
+            i -= 1
+            kind = self.kind[i]
+        return False
+
     def into(self, i: int) -> int:
         """`i` is at INTO of a query. Returns the position behind the target."""
         word = self.word(i + 1)
-        if word == OUTFILE or word == DUMPFILE:
+        if word in (OUTFILE, DUMPFILE):
             self.into_file = True
             self.mask |= _WRITE
             return i + 2
@@ -351,7 +376,9 @@ class Parser(Lexer):
                         in_from = expect = False
                         i += 1
                         continue
-                    if expect and (word == LATERAL or (code & RESERVED_FLAG and word != VALUES and word != WITH)):
+                    if expect and (
+                        word == LATERAL or (code & RESERVED_FLAG and word != VALUES and word != WITH)
+                    ):
                         i += 1
                         continue
                     if word == FROM:
@@ -359,23 +386,26 @@ class Parser(Lexer):
                             in_from = expect = True
                         i += 1
                         continue
-                    if word == JOIN or word == STRAIGHT_JOIN:
+                    if word in (JOIN, STRAIGHT_JOIN):
                         expect = in_from
                         i += 1
                         continue
                     if (
-                        word == WHERE
-                        or word == GROUP
-                        or word == HAVING
-                        or word == ORDER
-                        or word == LIMIT
-                        or word == PROCEDURE
-                        or word == RETURNING
-                        or word == SET
-                        or word == UNION
-                        or word == EXCEPT
-                        or word == INTERSECT
-                        or word == VALUES
+                        word
+                        in (
+                            WHERE,
+                            GROUP,
+                            HAVING,
+                            ORDER,
+                            LIMIT,
+                            PROCEDURE,
+                            RETURNING,
+                            SET,
+                            UNION,
+                            EXCEPT,
+                            INTERSECT,
+                            VALUES,
+                        )
                         or (word == MINUS and self.oracle)
                         or (word == WINDOW and self.word(i + 2) == AS)
                     ):
@@ -388,11 +418,11 @@ class Parser(Lexer):
                         continue
                     if word == FOR:
                         word = self.word(i + 1)
-                        if word == UPDATE or word == SHARE:
+                        if word in (UPDATE, SHARE):
                             self.mask |= _WRITE
                             in_from = False
                             i += 2
-                        elif word == JOIN or word == ORDER or word == GROUP:
+                        elif word in (JOIN, ORDER, GROUP):
                             i += 2
                         else:
                             i += 1
@@ -406,7 +436,7 @@ class Parser(Lexer):
                         i = self.with_clause(i, depth)
                         in_from = expect = False
                         continue
-                    if (word == NEXT or word == PREVIOUS) and self.word(i + 1) == VALUE and self.word(i + 2) == FOR:
+                    if (word in (NEXT, PREVIOUS)) and self.word(i + 1) == VALUE and self.word(i + 2) == FOR:
                         self.mask |= _WRITE
                         i += 3
                         if self.is_name(i):
@@ -415,7 +445,7 @@ class Parser(Lexer):
                     if code & RESERVED_FLAG:
                         i += 1
                         continue
-                    if word == AGAINST and self.kind[i - 1] == T_RPAREN:
+                    if self.operator(i, word):
                         i += 1
                         continue
                 if expect and self.kind[i + 1] != T_LPAREN:
@@ -435,7 +465,7 @@ class Parser(Lexer):
                 i += 1
             elif kind == T_DOT:
                 word = self.code[i + 1] >> QUALIFIED_SHIFT
-                if word and (word == NEXTVAL or word == LASTVAL or (word == CURRVAL and self.oracle)):
+                if word and (word in (NEXTVAL, LASTVAL) or (word == CURRVAL and self.oracle)):
                     self.mask |= _WRITE
                 i += 1
                 if self.kind[i] == T_WORD and self.kind[i + 1] != T_LPAREN:
@@ -443,7 +473,7 @@ class Parser(Lexer):
             elif kind == T_LPAREN:
                 if expect:
                     word = self.word(i + 1)
-                    if word == SELECT or word == VALUES or word == WITH:
+                    if word in (SELECT, VALUES, WITH):
                         self.derived = True
                 i = self.walk(i + 1, expect, expect, depth + 1)
                 expect = False
@@ -454,11 +484,11 @@ class Parser(Lexer):
                     return i + 1
                 self.doubt = True
                 i += 1
-            elif kind == T_END or kind == T_SEMI:
+            elif kind in (T_END, T_SEMI):
                 if depth > 0:
                     self.doubt = True
                 return i
-            elif kind == T_QUOTED or kind == T_STRING or kind == T_NUMBER or kind == T_PARAM:
+            elif kind in (T_QUOTED, T_STRING, T_NUMBER, T_PARAM):
                 if expect and kind != T_PARAM:
                     expect = False
                     i = self.table(i)
@@ -478,7 +508,7 @@ class Parser(Lexer):
                     i += 1
             elif kind == T_SYSVAR:
                 i = self.system_variable(i)
-            elif kind == T_BAD or kind == T_ASSIGN:
+            elif kind in (T_BAD, T_ASSIGN):
                 self.doubt = True
                 i += 1
             elif kind == T_OP and expect and self.buf[self.beg[i]] == 123:
@@ -487,7 +517,14 @@ class Parser(Lexer):
                 i += 1
 
 
-_ESCAPES = {ord("n"): b"\n", ord("t"): b"\t", ord("r"): b"\r", ord("0"): b"\0", ord("b"): b"\b", ord("Z"): b"\x1a"}
+_ESCAPES = {
+    ord("n"): b"\n",
+    ord("t"): b"\t",
+    ord("r"): b"\r",
+    ord("0"): b"\0",
+    ord("b"): b"\b",
+    ord("Z"): b"\x1a",
+}
 
 
 def unescape(text: bytes) -> bytes:

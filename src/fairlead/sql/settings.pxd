@@ -1,6 +1,7 @@
 cimport cython
 from fairlead.sql.parser cimport Parser
 
+cdef int OP_UNDEFINED
 cdef int CHARACTER, CHARSET, COMMITTED, CONSISTENT, DEFAULT, FOR, GLOBAL, ISOLATION, KEYWORD_MASK, LEVEL
 cdef int LOCAL, NAMES, ONLY, PASSWORD, READ, REPEATABLE, ROLE, SERIALIZABLE, SESSION, SET, SNAPSHOT
 cdef int STATEMENT, TRANSACTION, UNCOMMITTED, WITH, WRITE, T_ASSIGN, T_COMMA, T_DOT, T_END, T_EQ, T_LPAREN
@@ -24,6 +25,7 @@ cdef class SetParser(Parser):
     @cython.locals(kind=int, scope=int, dotted=bint, word=int, after=int, assigned=bint, name=str, qualified=bint)
     cdef set_item(self, int i, int stop)
     cdef bint set_special(self, int i, int stop, int word) except -1
+    cdef new_charset(self, int i)
     cdef set_user_variable(self, int i, int stop)
     cdef object literal(self, int i, int stop)
     cdef special_variable(self, str name, int scope, int i, int stop)

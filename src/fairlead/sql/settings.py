@@ -1,4 +1,5 @@
-"""SET in all its forms, and the characteristics of transactions that SET TRANSACTION and START TRANSACTION share."""
+"""SET in all its forms, and the characteristics of transactions that SET TRANSACTION and START TRANSACTION
+share."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ from fairlead.sql.keywords import (
     WITH,
     WRITE,
 )
-from fairlead.sql.lexer import (
+from fairlead.sql.parser import Parser
+from fairlead.sql.tokens import (
     T_ASSIGN,
     T_COMMA,
     T_DOT,
@@ -46,13 +48,13 @@ from fairlead.sql.lexer import (
     T_USERVAR,
     T_WORD,
 )
-from fairlead.sql.parser import Parser
 from fairlead.sql.types import (
     MODE_ANSI_QUOTES,
     MODE_NO_BACKSLASH_ESCAPES,
     MODE_ORACLE,
     OP_SET,
     OP_SET_TRANSACTION,
+    OP_UNDEFINED,
     RESULT_INVALID,
     SQL_MODE_TO_DEFAULT,
     SQL_MODE_TO_ORACLE,
@@ -110,7 +112,7 @@ class SetParser(Parser):
         depth = 0
         while True:
             kind = self.kind[i]
-            if kind == T_END or kind == T_SEMI or (kind == T_COMMA and depth == 0):
+            if kind in (T_END, T_SEMI) or (kind == T_COMMA and depth == 0):
                 return i
             if kind == T_LPAREN:
                 depth += 1
@@ -136,6 +138,7 @@ class SetParser(Parser):
     def set_statement(self, i: int, depth: int) -> int:
         """`i` is behind SET. Returns the end of the statement."""
         self.operation = OP_SET
+        self.sticky = SESSION
         if self.word(i) == STATEMENT and self.is_name(i + 1):
             return self.set_for_statement(i + 1, depth)
         if self.kind[i] == T_END or self.kind[i] == T_SEMI:
@@ -167,6 +170,7 @@ class SetParser(Parser):
             self.result = RESULT_INVALID
             return stop
         self.walk_until(i, stop)
+        self.operation = OP_UNDEFINED
         return self.statement(stop + 1, depth + 1)
 
     def set_item(self, i: int, stop: int) -> None:
@@ -181,15 +185,16 @@ class SetParser(Parser):
         if dotted:
             i += 1
             word = self.code[i] & KEYWORD_MASK
-            if self.kind[i + 1] == T_DOT and (word == GLOBAL or word == SESSION or word == LOCAL):
+            if self.kind[i + 1] == T_DOT and (word in (GLOBAL, SESSION, LOCAL)):
                 scope = word
                 i += 2
-        elif (word == GLOBAL or word == SESSION or word == LOCAL) and self.is_name(i + 1):
+        elif (word in (GLOBAL, SESSION, LOCAL)) and self.is_name(i + 1):
             scope = word
+            self.sticky = word
             i += 1
             word = self.code[i] & KEYWORD_MASK
         after = self.kind[i + 1]
-        assigned = after == T_EQ or after == T_ASSIGN
+        assigned = after in (T_EQ, T_ASSIGN)
         if not dotted and not assigned:
             if word == TRANSACTION:
                 self.set_transaction(i + 1, scope)
@@ -203,10 +208,14 @@ class SetParser(Parser):
         if not self.is_name(i) or self.kind[i] == T_STRING:
             self.doubt = True
             return
+        if self.hidden(i):
+            self.cacheable = False
         name = self.name(i).lower()
         i += 1
         qualified = False
         while self.kind[i] == T_DOT and self.is_name(i + 1):
+            if self.hidden(i + 1):
+                self.cacheable = False
             name = self.name(i + 1).lower()
             qualified = True
             i += 2
@@ -214,6 +223,8 @@ class SetParser(Parser):
             self.doubt = True
             self.mask |= TYPE_SESSION_WRITE
             return
+        if scope == 0 and not dotted:
+            scope = self.sticky  # SET GLOBAL a = 1, b = 2 is global for b too, but not for @@b
         self.mask |= TYPE_GSYSVAR_WRITE if scope == GLOBAL else TYPE_SESSION_WRITE
         i += 1
         if not qualified:
@@ -222,10 +233,11 @@ class SetParser(Parser):
 
     def set_special(self, i: int, stop: int, word: int) -> bool:
         """NAMES, CHARACTER SET, ROLE, DEFAULT ROLE, PASSWORD FOR; False: it is none of them."""
-        if word == NAMES or word == CHARSET or (word == CHARACTER and self.word(i + 1) == SET):
+        if word in (NAMES, CHARSET) or (word == CHARACTER and self.word(i + 1) == SET):
             self.mask |= TYPE_SESSION_WRITE
-            self.changes_charset = True
-            self.walk_until(i + 1, stop)
+            i += 2 if word == CHARACTER else 1
+            self.new_charset(i)
+            self.walk_until(i, stop)
             return True
         if word == ROLE and self.is_name(i + 1):
             self.mask |= TYPE_SESSION_WRITE
@@ -244,6 +256,14 @@ class SetParser(Parser):
             return True
         return False
 
+    def new_charset(self, i: int) -> None:
+        """The client's character set becomes what token `i` names."""
+        self.changes_charset = True
+        if self.kind[i] != T_WORD and self.kind[i] != T_QUOTED:
+            self.cacheable = False
+        if self.is_name(i) and self.word(i) != DEFAULT:
+            self.charset = self.name(i).lower()
+
     def set_user_variable(self, i: int, stop: int) -> None:
         """`@name = expression`."""
         self.mask |= TYPE_SESSION_WRITE | TYPE_USERVAR_WRITE
@@ -258,13 +278,14 @@ class SetParser(Parser):
         self.walk_until(i + 2, stop)
 
     def literal(self, i: int, stop: int) -> str | None:
-        """The only token between two positions (parentheses aside) as text, None if it is not a plain value."""
+        """The only token between two positions (parentheses aside) as text, None if it is not a plain
+        value."""
         while self.kind[i] == T_LPAREN and stop > i + 1 and self.kind[stop - 1] == T_RPAREN:
             i += 1
             stop -= 1
         if stop == i + 1:
             kind = self.kind[i]
-            if kind == T_NUMBER or kind == T_STRING or kind == T_WORD or kind == T_QUOTED:
+            if kind in (T_NUMBER, T_STRING, T_WORD, T_QUOTED):
                 return self.name(i)
         return None
 
@@ -276,10 +297,14 @@ class SetParser(Parser):
                 self.set_autocommit(self.literal(i, stop))
         elif name == "sql_mode":
             self.cacheable = False
-            self.change_sql_mode(self.literal(i, stop), self.word(i) == DEFAULT and stop == i + 1, scope == GLOBAL)
+            self.change_sql_mode(
+                self.literal(i, stop), self.word(i) == DEFAULT and stop == i + 1, scope == GLOBAL
+            )
         elif name in _CHARSET_VARIABLES:
             if scope != GLOBAL:
                 self.changes_charset = True
+                if name == "character_set_client":
+                    self.new_charset(i)
         elif name in _ISOLATION_VARIABLES:
             self.cacheable = False
             level = (self.literal(i, stop) or "").upper().replace("-", " ").replace("_", " ")
@@ -296,18 +321,22 @@ class SetParser(Parser):
                 self.trx_access = "READ ONLY" if value in _ON else "READ WRITE"
 
     def scope_name(self, scope: int) -> str:
-        """Whose transactions a setting with this scope keyword means; without one: only the next transaction."""
+        """Whose transactions a setting with this scope keyword means; without one: only the next
+        transaction."""
         if scope == 0:
             return "next"
         return "global" if scope == GLOBAL else "session"
 
     def set_autocommit(self, value: str | None) -> None:
-        """Autocommit becomes `value`; a value that is not a literal leaves it to the server's status flags."""
+        """Autocommit becomes `value`; a value that is not a literal leaves it to the server's status
+        flags."""
         if value is None:
             return
         value = value.lower()
         if value.isdigit():
             value = str(int(value))
+        if value in _OFF or value in _ON:  # the last one in a list wins
+            self.mask &= ~(TYPE_BEGIN_TRX | TYPE_DISABLE_AUTOCOMMIT | TYPE_COMMIT | TYPE_ENABLE_AUTOCOMMIT)
         if value in _OFF:
             self.mask |= TYPE_BEGIN_TRX | TYPE_DISABLE_AUTOCOMMIT
         elif value in _ON:
@@ -351,7 +380,8 @@ class SetParser(Parser):
                 self.mask |= TYPE_READWRITE
 
     def characteristics(self, i: int) -> int:
-        """Access mode, isolation level and snapshot of a transaction, in any order. Returns the position behind."""
+        """Access mode, isolation level and snapshot of a transaction, in any order. Returns the position
+        behind."""
         while True:
             word = self.word(i)
             if word == READ and self.word(i + 1) == ONLY:

@@ -1,4 +1,5 @@
-"""One method per kind of statement: leading keywords decide mask and operation, the walk adds what is inside."""
+"""One method per kind of statement: leading keywords decide mask and operation, the walk adds what is
+inside."""
 
 from __future__ import annotations
 
@@ -18,11 +19,9 @@ from fairlead.sql.keywords import (
     CHECKSUM,
     COLUMNS,
     COMMIT,
-    CONCURRENT,
     CONNECTION,
     COUNT,
     CREATE,
-    DATA,
     DATABASES,
     DEALLOCATE,
     DECLARE,
@@ -34,9 +33,7 @@ from fairlead.sql.keywords import (
     DROP,
     END,
     ERRORS,
-    EVENT,
     EXECUTE,
-    EXISTS,
     EXPLAIN,
     EXTENDED,
     FIELDS,
@@ -45,7 +42,6 @@ from fairlead.sql.keywords import (
     FORMAT,
     FROM,
     FULL,
-    FUNCTION,
     GET,
     GLOBAL,
     GRANT,
@@ -55,19 +51,16 @@ from fairlead.sql.keywords import (
     HIGH_PRIORITY,
     HISTORY,
     ID,
-    IF_,
     IGNORE,
     IMMEDIATE,
     IN,
     INDEX,
     INDEXES,
-    INFILE,
     INSERT,
     INSTALL,
     INTO,
     KEYS,
     KILL,
-    LIKE,
     LOAD,
     LOCAL,
     LOCK,
@@ -77,11 +70,8 @@ from fairlead.sql.keywords import (
     NO_WRITE_TO_BINLOG,
     NOT,
     OPTIMIZE,
-    OR,
-    PACKAGE,
     PARTITIONS,
     PREPARE,
-    PROCEDURE,
     PURGE,
     QUERY,
     QUICK,
@@ -108,10 +98,8 @@ from fairlead.sql.keywords import (
     STOP,
     TABLE,
     TABLES,
-    TEMPORARY,
     TO,
     TRANSACTION,
-    TRIGGER,
     TRUNCATE,
     UNINSTALL,
     UNLOCK,
@@ -127,9 +115,9 @@ from fairlead.sql.keywords import (
     WITH,
     WORK,
     XA,
-    XML,
 )
-from fairlead.sql.lexer import (
+from fairlead.sql.schema import SchemaParser
+from fairlead.sql.tokens import (
     T_ASSIGN,
     T_END,
     T_EQ,
@@ -140,43 +128,32 @@ from fairlead.sql.lexer import (
     T_USERVAR,
     T_WORD,
 )
-from fairlead.sql.settings import SetParser
 from fairlead.sql.types import (
     KILL_CONNECTION,
     KILL_QUERY,
     KILL_QUERY_ID,
-    OP_ALTER,
-    OP_ALTER_TABLE,
     OP_CALL,
     OP_CHANGE_DB,
-    OP_CREATE,
-    OP_CREATE_TABLE,
     OP_DELETE,
-    OP_DROP,
-    OP_DROP_TABLE,
     OP_EXECUTE,
     OP_EXPLAIN,
     OP_GRANT,
     OP_INSERT,
     OP_KILL,
-    OP_LOAD,
-    OP_LOAD_LOCAL,
     OP_REVOKE,
     OP_SELECT,
     OP_SET,
     OP_SHOW,
     OP_SHOW_DATABASES,
-    OP_TRUNCATE,
     OP_UNDEFINED,
     OP_UPDATE,
-    RESULT_INVALID,
     RESULT_PARSED,
     RESULT_TOKENIZED,
     TYPE_BEGIN_TRX,
     TYPE_COMMIT,
-    TYPE_CREATE_TMP_TABLE,
     TYPE_DEALLOC_PREPARE,
     TYPE_GSYSVAR_READ,
+    TYPE_MASTER_READ,
     TYPE_PREPARE_NAMED_STMT,
     TYPE_READ,
     TYPE_ROLLBACK,
@@ -186,7 +163,7 @@ from fairlead.sql.types import (
 )
 
 
-class StatementParser(SetParser):
+class StatementParser(SchemaParser):
     """Classifies one statement after another of the text that was tokenized last."""
 
     def statement(self, i: int, depth: int) -> int:
@@ -198,18 +175,18 @@ class StatementParser(SetParser):
         while self.kind[first] == T_LPAREN:
             first += 1
         word = self.word(first)
-        if word == SELECT or word == VALUES or (word == WITH and first > i):
+        if word in (SELECT, VALUES) or (word == WITH and first > i):
             return self.select(i)
         if first > i or (self.kind[i] != T_WORD and self.kind[i] != T_OP):
             return self.unknown(i)
         if word == WITH:
             i = self.with_clause(i, 0)
             word = self.word(i)
-            if word == SELECT or word == VALUES or self.kind[i] == T_LPAREN:
+            if word in (SELECT, VALUES) or self.kind[i] == T_LPAREN:
                 return self.select(i)
             if word != UPDATE and word != DELETE:
                 return self.unknown(i)
-        if word == INSERT or word == REPLACE:
+        if word in (INSERT, REPLACE):
             return self.insert(i + 1)
         if word == UPDATE:
             return self.update(i + 1)
@@ -217,15 +194,15 @@ class StatementParser(SetParser):
             return self.delete(i + 1)
         if word == SET:
             return self.set_statement(i + 1, depth)
-        if word == BEGIN or word == START:
+        if word in (BEGIN, START):
             return self.begin(i)
-        if word == COMMIT or word == ROLLBACK:
+        if word in (COMMIT, ROLLBACK):
             return self.end_transaction(i)
         if word == USE:
             return self.use(i + 1)
         if word == SHOW:
             return self.show(i + 1)
-        if word == EXPLAIN or word == DESCRIBE or word == DESC:
+        if word in (EXPLAIN, DESCRIBE, DESC):
             return self.explain(i + 1, depth)
         if word == ANALYZE:
             return self.analyze(i + 1, depth)
@@ -244,7 +221,7 @@ class StatementParser(SetParser):
             return self.kill_statement(i + 1)
         if word == CREATE:
             return self.create(i + 1)
-        if word == ALTER or word == DROP or word == RENAME or word == TRUNCATE:
+        if word in (ALTER, DROP, RENAME, TRUNCATE):
             return self.change_schema(i, word)
         if word == LOAD:
             return self.load(i + 1)
@@ -256,50 +233,38 @@ class StatementParser(SetParser):
             return self.administer(i, OP_GRANT)
         if word == REVOKE:
             return self.administer(i, OP_REVOKE)
-        if word == HANDLER or word == LOCK:
+        if word in (HANDLER, LOCK):
             return self.lock_or_handler(i + 1, word)
-        if word == OPTIMIZE or word == REPAIR or word == CHECK or word == CHECKSUM:
+        if word in (OPTIMIZE, REPAIR, CHECK, CHECKSUM):
             return self.maintain(i + 1)
-        if self.oracle and (word == DECLARE or word == FOR or self.kind[i] == T_OP):
+        if self.oracle and (word in (DECLARE, FOR) or self.kind[i] == T_OP):
             return self.block(i)
         if self.oracle and self.kind[i + 1] == T_ASSIGN:
             self.mask |= TYPE_SESSION_WRITE
             self.operation = OP_SET
             self.walk_until(i + 2, self.rest(i))
             return self.rest(i)
-        if (
-            word == SAVEPOINT
-            or word == RELEASE
-            or word == FLUSH
-            or word == UNLOCK
-            or word == PURGE
-            or word == CHANGE
-            or word == STOP
-            or word == INSTALL
-            or word == UNINSTALL
-            or word == BINLOG
-            or word == CACHE
-            or word == SHUTDOWN
-            or word == BACKUP
-            or word == SIGNAL
-            or word == RESIGNAL
-            or word == GET
-            or word == HELP
+        if word in (
+            SAVEPOINT,
+            RELEASE,
+            FLUSH,
+            UNLOCK,
+            PURGE,
+            CHANGE,
+            STOP,
+            INSTALL,
+            UNINSTALL,
+            BINLOG,
+            CACHE,
+            SHUTDOWN,
+            BACKUP,
+            SIGNAL,
+            RESIGNAL,
+            GET,
+            HELP,
         ):
             return self.administer(i, OP_UNDEFINED)
         return self.unknown(i)
-
-    def unknown(self, i: int) -> int:
-        """Nothing recognised: a write."""
-        self.mask |= TYPE_WRITE
-        self.result = RESULT_INVALID
-        return self.rest(i)
-
-    def administer(self, i: int, operation: int) -> int:
-        """A write whose inside does not matter."""
-        self.mask |= TYPE_WRITE
-        self.operation = operation
-        return self.rest(i)
 
     def write(self, i: int, operation: int, result: int) -> int:
         """A write with expressions inside."""
@@ -307,14 +272,6 @@ class StatementParser(SetParser):
         self.operation = operation
         self.result = result
         return self.walk(i, False, False, 0)
-
-    def block(self, i: int) -> int:
-        """A compound statement: everything up to the end of the packet is one write."""
-        self.mask |= TYPE_WRITE
-        self.result = RESULT_TOKENIZED
-        while self.kind[i] != T_END:
-            i += 1
-        return i
 
     def select(self, i: int) -> int:
         """A query, perhaps in parentheses."""
@@ -329,7 +286,7 @@ class StatementParser(SetParser):
         self.mask |= TYPE_WRITE
         self.operation = OP_INSERT
         word = self.word(i)
-        while word == LOW_PRIORITY or word == DELAYED or word == HIGH_PRIORITY or word == IGNORE or word == INTO:
+        while word in (LOW_PRIORITY, DELAYED, HIGH_PRIORITY, IGNORE, INTO):
             i += 1
             word = self.word(i)
         if self.is_name(i):
@@ -352,7 +309,7 @@ class StatementParser(SetParser):
         self.mask |= TYPE_WRITE
         self.operation = OP_DELETE
         word = self.word(i)
-        while word == LOW_PRIORITY or word == QUICK or word == IGNORE or word == HISTORY:
+        while word in (LOW_PRIORITY, QUICK, IGNORE, HISTORY):
             i += 1
             word = self.word(i)
         while self.kind[i] != T_END and self.kind[i] != T_SEMI and self.word(i) != FROM:
@@ -388,12 +345,6 @@ class StatementParser(SetParser):
         elif self.trx_access == "READ WRITE":
             self.mask |= TYPE_WRITE
         return self.nothing_more(i)
-
-    def nothing_more(self, i: int) -> int:
-        """The statement has to end at `i`; if it does not, the server will refuse it or it means something else."""
-        if self.kind[i] != T_END and self.kind[i] != T_SEMI:
-            self.doubt = True
-        return self.rest(i)
 
     def end_transaction(self, i: int) -> int:
         """COMMIT or ROLLBACK [WORK] [AND [NO] CHAIN] [[NO] RELEASE], ROLLBACK TO."""
@@ -436,7 +387,7 @@ class StatementParser(SetParser):
         self.operation = OP_SHOW
         scope = 0
         word = self.word(i)
-        if word == GLOBAL or word == SESSION or word == LOCAL:
+        if word in (GLOBAL, SESSION, LOCAL):
             scope = word
             i += 1
             word = self.word(i)
@@ -446,18 +397,18 @@ class StatementParser(SetParser):
         bits = TYPE_READ
         if word == VARIABLES:
             bits = TYPE_GSYSVAR_READ if scope == GLOBAL else TYPE_SYSVAR_READ
-        elif word == DATABASES or word == SCHEMAS:
+        elif word in (DATABASES, SCHEMAS):
             self.operation = OP_SHOW_DATABASES
-        elif word == COLUMNS or word == FIELDS:
+        elif word in (COLUMNS, FIELDS):
             i = self.show_table(i + 1)
-        elif word == INDEX or word == INDEXES or word == KEYS:
+        elif word in (INDEX, INDEXES, KEYS):
             bits = TYPE_WRITE
             i = self.show_table(i + 1)
-        elif word == WARNINGS or (word == MASTER and self.word(i + 1) == STATUS):
-            bits = TYPE_WRITE
-        elif word == COUNT:
-            bits = TYPE_WRITE
-        elif word == BINLOG and self.word(i + 1) == STATUS:
+        elif (
+            word in (WARNINGS, COUNT)
+            or (word == MASTER and self.word(i + 1) == STATUS)
+            or (word == BINLOG and self.word(i + 1) == STATUS)
+        ):
             bits = TYPE_WRITE
         elif word == ERRORS:
             self.relates = True
@@ -467,7 +418,7 @@ class StatementParser(SetParser):
                 i += 2
                 if self.is_name(i):
                     i = self.table(i)
-        elif word == TABLES or word == STATUS or word == TABLE:
+        elif word in (TABLES, STATUS, TABLE):
             if self.word(i + 1) == STATUS:
                 i += 1
             i = self.show_database(i + 1)
@@ -506,22 +457,21 @@ class StatementParser(SetParser):
                 i += 2
             i += 1
         word = self.word(i)
-        if (
-            self.kind[i] == T_LPAREN
-            or word == SELECT
-            or word == INSERT
-            or word == REPLACE
-            or word == UPDATE
-            or word == DELETE
-            or word == WITH
-            or word == VALUES
-            or word == ANALYZE
+        if self.kind[i] == T_LPAREN or word in (
+            SELECT,
+            INSERT,
+            REPLACE,
+            UPDATE,
+            DELETE,
+            WITH,
+            VALUES,
+            ANALYZE,
         ):
-            executes = word == ANALYZE
-            i = self.analyze(i + 1, depth) if executes else self.statement(i, depth + 1)
-            if not executes:
-                self.mask = TYPE_READ
-                self.doubt = False
+            if word == ANALYZE:
+                i = self.analyze(i + 1, depth)
+            else:
+                i = self.statement(i, depth + 1)
+                self.explained(self.operation)
             self.operation = OP_EXPLAIN
             return i
         self.mask |= TYPE_READ
@@ -532,6 +482,16 @@ class StatementParser(SetParser):
         if self.is_name(i):
             self.table(i)
         return self.rest(i)
+
+    def explained(self, operation: int) -> None:
+        """EXPLAIN only reads, but servers that are read-only refuse it for what changes data, and a
+        derived table is filled, which runs the functions in it."""
+        written = self.mask & TYPE_WRITE
+        self.mask = TYPE_READ
+        if operation != OP_SELECT:
+            self.mask |= TYPE_MASTER_READ
+        elif written:
+            self.mask |= TYPE_WRITE
 
     def analyze(self, i: int, depth: int) -> int:
         """`i` is behind ANALYZE: of a table, or of a statement, which it runs."""
@@ -614,120 +574,10 @@ class StatementParser(SetParser):
         self.kill = KillInfo(target, user, soft, kind)
         return stop
 
-    def create(self, i: int) -> int:
-        """`i` is behind CREATE."""
-        self.mask |= TYPE_WRITE
-        self.operation = OP_CREATE
-        if self.word(i) == OR and self.word(i + 1) == REPLACE:
-            i += 2
-        temporary = self.word(i) == TEMPORARY
-        if temporary:
-            i += 1
-        word = self.word(i)
-        if word == TABLE or (temporary and word == SEQUENCE):
-            if word == TABLE:
-                self.operation = OP_CREATE_TABLE
-            return self.create_table(i + 1, temporary)
-        while self.kind[i] == T_WORD and self.word(i) != VIEW and self.word(i) != TRIGGER:
-            if self.word(i) == PROCEDURE or self.word(i) == FUNCTION or self.word(i) == EVENT:
-                return self.rest(i)
-            if self.word(i) == PACKAGE and self.oracle:
-                return self.block(i)
-            i += 1
-        if self.word(i) == VIEW:
-            return self.select_inside(self.created_name(i + 1))
-        return self.rest(i)
-
-    def created_name(self, i: int) -> int:
-        """[IF NOT EXISTS] name. Returns the position behind."""
-        if self.word(i) == IF_ and self.word(i + 1) == NOT and self.word(i + 2) == EXISTS:
-            i += 3
-        if self.is_name(i):
-            i = self.table(i)
-        return i
-
-    def create_table(self, i: int, temporary: bool) -> int:
-        """`i` is behind CREATE ... TABLE."""
-        i = self.created_name(i)
-        if temporary:
-            self.mask |= TYPE_CREATE_TMP_TABLE
-            if self.tables:
-                self.temp_table = self.tables[0]
-        like = i + 1 if self.kind[i] == T_LPAREN else i
-        if self.word(like) == LIKE and self.is_name(like + 1):
-            self.table(like + 1)
-            return self.rest(i)
-        return self.select_inside(i)
-
-    def select_inside(self, i: int) -> int:
-        """Definitions, and perhaps a query behind them: only the query is walked."""
-        while self.kind[i] != T_END and self.kind[i] != T_SEMI:
-            if self.word(i) == SELECT or (self.word(i) == WITH and self.begins_with(i)):
-                depth = 0
-                while self.kind[i - 1] == T_LPAREN:
-                    i -= 1
-                return self.walk(i, False, False, 0)
-            i += 1
-        return i
-
-    def change_schema(self, i: int, verb: int) -> int:
-        """ALTER, DROP, RENAME, TRUNCATE."""
-        self.mask |= TYPE_WRITE
-        i += 1
-        temporary = self.word(i) == TEMPORARY
-        while self.word(i) == TEMPORARY or self.word(i) == IGNORE:
-            i += 1
-        of_table = self.word(i) == TABLE or self.word(i) == TABLES
-        of_view = self.word(i) == VIEW or (self.word(i) == SEQUENCE and temporary)
-        if of_table or of_view:
-            i += 1
-        if verb == TRUNCATE:
-            self.operation = OP_TRUNCATE
-            of_table = True
-        elif verb == ALTER:
-            self.operation = OP_ALTER_TABLE if of_table else OP_ALTER
-        elif verb == DROP:
-            self.operation = OP_DROP_TABLE if of_table else OP_DROP
-        if self.word(i) == IF_:
-            i += 3 if self.word(i + 1) == NOT else 2
-        if not (of_table or of_view):
-            return self.rest(i)
-        if verb != DROP:
-            if self.is_name(i):
-                self.table(i)
-            return self.rest(i)
-        before = len(self.tables)
-        i = self.table_list(i)
-        if of_table:
-            self.dropped.extend(self.tables[before:])
-        return self.rest(i)
-
-    def load(self, i: int) -> int:
-        """`i` is behind LOAD."""
-        self.mask |= TYPE_WRITE
-        if self.word(i) != DATA and self.word(i) != XML:
-            return self.rest(i)
-        self.operation = OP_LOAD
-        i += 1
-        while self.word(i) == LOW_PRIORITY or self.word(i) == CONCURRENT:
-            i += 1
-        if self.word(i) == LOCAL:
-            self.operation = OP_LOAD_LOCAL
-            self.load_local = True
-            i += 1
-        if self.word(i) != INFILE:
-            self.doubt = True
-        while self.kind[i] != T_END and self.kind[i] != T_SEMI:
-            if self.word(i) == INTO and self.word(i + 1) == TABLE and self.is_name(i + 2):
-                self.table(i + 2)
-                break
-            i += 1
-        return self.rest(i)
-
     def xa(self, i: int) -> int:
         """`i` is behind XA."""
         word = self.word(i)
-        if word == START or word == BEGIN:
+        if word in (START, BEGIN):
             self.mask |= TYPE_BEGIN_TRX
         elif word == END:
             self.mask |= TYPE_COMMIT
@@ -741,22 +591,3 @@ class StatementParser(SetParser):
             self.mask |= TYPE_SESSION_WRITE
             return self.nothing_more(i + 2)
         return self.administer(i, OP_UNDEFINED)
-
-    def lock_or_handler(self, i: int, word: int) -> int:
-        """LOCK TABLES and HANDLER: writes that name tables."""
-        self.mask |= TYPE_WRITE
-        if word == LOCK:
-            if self.word(i) != TABLE and self.word(i) != TABLES:
-                return self.rest(i)
-            i += 1
-        self.table_list(i)
-        return self.rest(i)
-
-    def maintain(self, i: int) -> int:
-        """OPTIMIZE, REPAIR, CHECK, CHECKSUM, ANALYZE TABLE."""
-        self.mask |= TYPE_WRITE
-        while self.word(i) == NO_WRITE_TO_BINLOG or self.word(i) == LOCAL:
-            i += 1
-        if self.word(i) == TABLE or self.word(i) == TABLES:
-            self.table_list(i + 1)
-        return self.rest(i)

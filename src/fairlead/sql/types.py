@@ -1,4 +1,5 @@
-"""Type bits and operations of a statement: the vocabulary in which the classifier tells routers what a statement does."""
+"""Type bits and operations of a statement: the vocabulary in which the classifier tells routers what a
+statement does."""
 
 from __future__ import annotations
 
@@ -91,9 +92,10 @@ OP_TRUNCATE = 25
 OP_UPDATE = 26
 
 OP_NAMES: tuple[str, ...] = (
-    "UNDEFINED", "ALTER", "ALTER_TABLE", "CALL", "CHANGE_DB", "CREATE", "CREATE_ROLE", "CREATE_TABLE", "CREATE_USER",
-    "DELETE", "DROP", "DROP_TABLE", "EXECUTE", "EXPLAIN", "GRANT", "INSERT", "KILL", "LOAD", "LOAD_LOCAL", "REVOKE",
-    "SELECT", "SET", "SET_TRANSACTION", "SHOW", "SHOW_DATABASES", "TRUNCATE", "UPDATE",
+    "UNDEFINED", "ALTER", "ALTER_TABLE", "CALL", "CHANGE_DB", "CREATE", "CREATE_ROLE", "CREATE_TABLE",
+    "CREATE_USER", "DELETE", "DROP", "DROP_TABLE", "EXECUTE", "EXPLAIN", "GRANT", "INSERT", "KILL", "LOAD",
+    "LOAD_LOCAL", "REVOKE", "SELECT", "SET", "SET_TRANSACTION", "SHOW", "SHOW_DATABASES",
+    "TRUNCATE", "UPDATE",
 )  # fmt: skip
 
 RESULT_INVALID = 0
@@ -107,6 +109,10 @@ MODE_DEFAULT = 0
 MODE_ORACLE = 1
 MODE_ANSI_QUOTES = 2
 MODE_NO_BACKSLASH_ESCAPES = 4
+MODE_MULTIBYTE = 8  # the client's character set is one of UNSAFE_CHARSETS
+
+# character sets in which a backslash or a quote can be the second byte of a character
+UNSAFE_CHARSETS = frozenset(("big5", "cp932", "gb18030", "gbk", "sjis"))
 
 # -- values of QueryInfo.set_sql_mode
 SQL_MODE_UNTOUCHED = 0
@@ -136,7 +142,8 @@ def result_text(result: int) -> str:
 
 
 def transaction_mask(mask: int) -> int:
-    """The part of a type mask that moves the transaction state; an implicit commit (WRITE and COMMIT) gives 0."""
+    """The part of a type mask that moves the transaction state; an implicit commit (WRITE and COMMIT)
+    gives 0."""
     if mask & TYPE_WRITE and mask & TYPE_COMMIT:
         return 0
     kept = mask & TRX_BITS
