@@ -5,19 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from fairlead.config.compound import DiskLimits
 from fairlead.config.params import PARSED_ONLY, Finding, Param
-from fairlead.config.values import (
-    Bool,
-    Count,
-    DiskLimits,
-    Duration,
-    Enum,
-    EnumMask,
-    Int,
-    Password,
-    Path,
-    String,
-)
+from fairlead.config.values import Bool, Count, Duration, Enum, EnumMask, Int, Password, Path, String
 
 TLS_VERSIONS = ("MAX", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 _TLS_SYNONYMS = {"TLSv10": "TLSv1.0", "TLSv11": "TLSv1.1", "TLSv12": "TLSv1.2", "TLSv13": "TLSv1.3"}
@@ -93,8 +83,8 @@ SERVER_PARAMS: tuple[Param, ...] = (
 def check_server(params: dict[str, Any]) -> Iterable[Finding]:
     """What is wrong with the parameters of one server."""
     if bool(params["address"]) == bool(params["socket"]):
-        what = "both address and socket are given" if params["address"] else "neither address nor socket is given"
-        yield "address", f"{what}; allowed: exactly one of them"
+        what = "both address and socket are" if params["address"] else "neither address nor socket is"
+        yield "address", f"{what} given; allowed: exactly one of them"
     elif params["address"].startswith("/"):
         yield "address", f"'{params['address']}' is a path; allowed: a host (use socket for a Unix socket)"
     if bool(params["monitoruser"]) != bool(params["monitorpw"]):

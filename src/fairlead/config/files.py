@@ -1,7 +1,7 @@
 """The syntax of configuration files: text to sections of values that know their file and line.
 
-Reads the main file and the directory beside it, resolves includes and environment variables. Nothing here knows
-what a parameter means; whatever is wrong becomes a problem with its place, and reading goes on.
+Reads the main file and the directory beside it, resolves includes and environment variables. Nothing here
+knows what a parameter means; whatever is wrong becomes a problem with its place, and reading goes on.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ class _Parser:
         if self.section is None or self.previous is None:
             return
         if re.fullmatch(r"\[[^\]]+\]|[a-z_.]+\s*=.*", piece):
-            self.warn(f"the indented line '{piece}' continues the value of the line above", self.previous, number)
+            self.warn(
+                f"the indented line '{piece}' continues the value of the line above", self.previous, number
+            )
         self.append(self.previous, piece)
 
     def append(self, key: str, piece: str) -> None:
@@ -123,7 +125,9 @@ class _Parser:
         elif not name:
             self.reading.error("the section has no name; allowed: [name]", "", "", self.file, number)
         elif len(name.encode()) > NAME_BYTES_MAX:
-            self.reading.error(f"the name is longer than {NAME_BYTES_MAX} bytes", name[:40], "", self.file, number)
+            self.reading.error(
+                f"the name is longer than {NAME_BYTES_MAX} bytes", name[:40], "", self.file, number
+            )
         else:
             self.skipping = False
             self.section = Section(name, self.file, number)
@@ -132,7 +136,9 @@ class _Parser:
     def assignment(self, number: int, text: str) -> None:
         if self.section is None:
             if not self.skipping:
-                self.error(f"'{text}' stands before the first section; allowed: a [section] first", "", number)
+                self.error(
+                    f"'{text}' stands before the first section; allowed: a [section] first", "", number
+                )
             return
         match = re.search(r"[=:]", text)
         key = (text[: match.start()] if match else text).strip()
@@ -197,7 +203,7 @@ def name_warning(name: str) -> str | None:
 
 
 def _files_below(directory: Path, reading: Reading) -> Iterator[Path]:
-    """The .cnf files of a directory tree in order; hidden ones and symbolic links to directories are skipped."""
+    """The .cnf files of a directory tree in order, without hidden ones and links to directories."""
     try:
         entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
     except OSError as error:
@@ -215,7 +221,7 @@ def _files_below(directory: Path, reading: Reading) -> Iterator[Path]:
 
 
 def _resolve_includes(reading: Reading, first: int) -> None:
-    """Copy the parameters of includes into the sections of the same file that ask for them; drop the includes."""
+    """Copy the parameters of includes into the sections of the file that ask for them; drop the includes."""
     scope = reading.sections[first:]
     includes = {each.name: each for each in scope if each.text("type") == "include"}
     used: set[str] = set()
@@ -227,18 +233,20 @@ def _resolve_includes(reading: Reading, first: int) -> None:
             reading.error("an include may not include", section.name, "@include", wanted.file, wanted.line)
             continue
         if "type" not in section.values and not section.is_global:
-            reading.error("a section with @include must have its own type", section.name, "@include", wanted.file,
-                          wanted.line)  # fmt: skip
+            text = "a section with @include must have its own type"
+            reading.error(text, section.name, "@include", wanted.file, wanted.line)
         own = dict(section.values)
         inherited: dict[str, Value] = {}
         for name in split_list(wanted.text, ","):
             used.add(name)
             if name not in includes:
                 hint = did_you_mean(name, includes)
-                reading.error(f"there is no include '{name}' in this file; allowed: a section with type=include{hint}",
-                              section.name, "@include", wanted.file, wanted.line)  # fmt: skip
+                text = f"there is no include '{name}' in this file; allowed: one with type=include{hint}"
+                reading.error(text, section.name, "@include", wanted.file, wanted.line)
                 continue
-            inherited.update({k: v for k, v in includes[name].values.items() if k not in ("type", "@include")})
+            inherited.update(
+                {k: v for k, v in includes[name].values.items() if k not in ("type", "@include")}
+            )
         section.values = {**inherited, **own}
     for name, include in includes.items():
         if name not in used:
@@ -253,8 +261,8 @@ def _check_names(reading: Reading, main_file: str) -> None:
     for section in reading.sections:
         key = "maxscale" if section.is_global else section.name
         if section.is_global and section.file != main_file:
-            reading.error("the global section is allowed in the main file only", section.name, "", section.file,
-                          section.line)  # fmt: skip
+            text = "the global section is allowed in the main file only"
+            reading.error(text, section.name, "", section.file, section.line)
             continue
         if key in seen:
             first = seen[key]
@@ -284,8 +292,8 @@ def _substitute(reading: Reading, environment: Mapping[str, str]) -> None:
                 continue
             name = value.text[1:]
             if name not in environment:
-                reading.error(f"the environment variable '{name}' is not set; allowed: the name of one that is",
-                              section.name, key, value.file, value.line)  # fmt: skip
+                text = f"the environment variable '{name}' is not set; allowed: the name of one that is"
+                reading.error(text, section.name, key, value.file, value.line)
             else:
                 section.values[key] = replace(value, text=environment[name])
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fairlead.cluster.params import check_tls_pair, tls_version_type
+from fairlead.config.compound import HostPatterns, Throttling, is_address_pattern
 from fairlead.config.params import PARSED_ONLY, Finding, Param
 from fairlead.config.values import (
     Bool,
@@ -14,7 +15,6 @@ from fairlead.config.values import (
     Duration,
     Enum,
     EnumList,
-    HostPatterns,
     Int,
     Password,
     Path,
@@ -23,8 +23,6 @@ from fairlead.config.values import (
     Size,
     String,
     Threads,
-    Throttling,
-    is_address_pattern,
 )
 from fairlead.net.params import SQL_MODE
 
@@ -202,12 +200,13 @@ def check_globals(params: dict[str, Any]) -> Iterable[Finding]:
     """What is wrong with the global parameters."""
     high, low = params["writeq_high_water"], params["writeq_low_water"]
     if (high or low) and low >= high:
-        yield "writeq_low_water", f"{low} is not below writeq_high_water={high}; allowed: less than that, or both 0"
+        yield "writeq_low_water", f"{low} is not below writeq_high_water={high}; allowed: less, or both 0"
     if params["threads"] > params["threads_max"]:
-        yield "threads", f"{params['threads']} is out of range; allowed: up to threads_max={params['threads_max']}"
+        limit = params["threads_max"]
+        yield "threads", f"{params['threads']} is out of range; allowed: up to threads_max={limit}"
     if params["skip_name_resolve"]:
         for name in ("admin_readwrite_hosts", "admin_readonly_hosts"):
             for pattern in params[name]:
                 if not is_address_pattern(pattern):
-                    yield name, f"'{pattern}' is a host name; allowed with skip_name_resolve=true: addresses only"
+                    yield name, f"'{pattern}' is a host name; allowed with skip_name_resolve: addresses"
     yield from check_tls_pair(params, "admin_ssl_")

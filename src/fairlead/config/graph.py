@@ -53,9 +53,16 @@ class State:
             servers=tuple(ServerDef(s.name, s.slot, s.params) for s in self.of("servers")),
             services=tuple(
                 ServiceDef(
-                    s.name, s.slot, s.module, s.params, self.servers_of(s), s.relations.services,
-                    s.relations.filters, s.relations.cluster, s.stopped,
-                )  # fmt: skip
+                    s.name,
+                    s.slot,
+                    s.module,
+                    s.params,
+                    self.servers_of(s),
+                    s.relations.services,
+                    s.relations.filters,
+                    s.relations.cluster,
+                    s.stopped,
+                )
                 for s in self.of("services")
             ),
             listeners=tuple(
@@ -63,7 +70,8 @@ class State:
             ),
             filters=tuple(FilterDef(f.name, f.module, f.params) for f in self.of("filters")),
             monitors=tuple(
-                MonitorDef(m.name, m.module, m.relations.servers, m.params, m.stopped) for m in self.of("monitors")
+                MonitorDef(m.name, m.module, m.relations.servers, m.params, m.stopped)
+                for m in self.of("monitors")
             ),
         )
 
@@ -133,7 +141,9 @@ class GraphCheck:
         what = " or ".join(kind[:-1] for kind in kinds)
         if found is None and name not in self.broken:
             there = [other.name for other in self.state.objects.values() if other.kind in kinds]
-            hint = did_you_mean(name, there) or (f"; allowed: {', '.join(there)}" if there else "; there is none")
+            hint = did_you_mean(name, there) or (
+                f"; allowed: {', '.join(there)}" if there else "; there is none"
+            )
             self.report.about(f"there is no {what} '{name}'{hint}", obj, parameter)
         elif found is not None and found.kind not in kinds:
             self.report.about(f"'{name}' is a {found.kind[:-1]}; allowed: a {what}", obj, parameter)
@@ -152,8 +162,8 @@ class GraphCheck:
         for monitor in self.state.of("monitors"):
             for server in monitor.relations.servers:
                 if server in owner:
-                    self.report.about(f"'{server}' is monitored by '{owner[server]}' already; allowed: one monitor "
-                                      "for each server", monitor, "servers")  # fmt: skip
+                    text = f"'{server}' is monitored by '{owner[server]}' already; allowed: one monitor each"
+                    self.report.about(text, monitor, "servers")
                 owner.setdefault(server, monitor.name)
 
     def _circles(self) -> None:
@@ -186,8 +196,8 @@ class GraphCheck:
             address = params["socket"] or (params["address"], params["port"])
             shown = address if isinstance(address, str) else f"{address[0]}:{address[1]}"
             if address in seen:
-                self.report.about(f"{shown} is the address of '{seen[address]}' already; allowed: one server for "
-                                  "each address", server, "socket" if params["socket"] else "address")  # fmt: skip
+                text = f"{shown} is the address of '{seen[address]}' already; allowed: one server each"
+                self.report.about(text, server, "socket" if params["socket"] else "address")
             seen.setdefault(address, server.name)
 
     def _same_ports(self) -> None:
@@ -199,8 +209,8 @@ class GraphCheck:
             place = params["socket"] or (params["address"], params["port"])
             shown = place if isinstance(place, str) else f"{place[0]}:{place[1]}"
             if place in seen:
-                self.report.about(f"'{seen[place]}' listens on {shown} already; allowed: one listener for each",
-                                  listener, "socket" if params["socket"] else "port")  # fmt: skip
+                text = f"'{seen[place]}' listens on {shown} already; allowed: one listener for each"
+                self.report.about(text, listener, "socket" if params["socket"] else "port")
             seen.setdefault(place, listener.name)
 
 
@@ -244,7 +254,11 @@ def without(obj: Obj, name: str) -> Obj:
     given, params = dict(obj.given), dict(obj.params)
     if obj.kind != GLOBAL:
         for key, param in parameter_table(obj.kind, obj.module).items():
-            if isinstance(param.type, ReferenceList) and not param.relation and name in (params.get(key) or ()):
+            if (
+                isinstance(param.type, ReferenceList)
+                and not param.relation
+                and name in (params.get(key) or ())
+            ):
                 params[key] = tuple(n for n in params[key] if n != name)
                 given[key] = params[key]
     return replace(obj, relations=kept, given=given, params=params)

@@ -1,4 +1,4 @@
-"""From files to the first state: directories, the key, static and persisted sections, everything checked at once."""
+"""From files to the first state: directories, key, static and persisted sections, all checked at once."""
 
 from __future__ import annotations
 
@@ -60,7 +60,11 @@ def _default_directories(basedir: Path | None) -> dict[str, str]:
 def _global_section(reading: Reading, main_file: Path, overrides: Mapping[str, str]) -> Section:
     """The global section with the command line's values over the file's."""
     section = next((each for each in reading.sections if each.is_global), None)
-    found = Section(GLOBAL, str(main_file), 0) if section is None else replace(section, values=dict(section.values))
+    found = (
+        Section(GLOBAL, str(main_file), 0)
+        if section is None
+        else replace(section, values=dict(section.values))
+    )
     for name, text in overrides.items():
         found.values[name] = Value(text, _COMMAND_LINE, 0)
     return found
@@ -87,21 +91,21 @@ def _merge(static: list[Section], persisted: list[Section], report: Report) -> t
     for section in persisted:
         name = GLOBAL if section.is_global else section.name
         if name in by_name:
-            report.error(f"the section is there twice, first in {by_name[name].file}; allowed: once", section.name,
-                         "", (section.file, section.line))  # fmt: skip
+            text = f"the section is there twice, first in {by_name[name].file}; allowed: once"
+            report.error(text, section.name, "", (section.file, section.line))
         by_name[name] = section
     merged: list[Section] = []
     for section in static:
         replacement = by_name.pop(section.name, None)
         if replacement is not None:
-            report.warn(f"'{replacement.file}', written after a change at run time, takes the place of this section",
-                        section.name, "", (section.file, section.line))  # fmt: skip
+            text = f"'{replacement.file}', written at a change at run time, takes the place of this section"
+            report.warn(text, section.name, "", (section.file, section.line))
         merged.append(replacement or section)
     return [*merged, *by_name.values()], {GLOBAL if s.is_global else s.name for s in persisted}
 
 
 def _persisted_global(top: Section, persisted: list[Section], overrides: Mapping[str, str]) -> Section:
-    """The global section that counts: the persisted one, but with directories and command line as they were."""
+    """The global section that counts: the persisted one, but directories and command line as they were."""
     changed = next((each for each in persisted if each.is_global), None)
     if changed is None:
         return top
@@ -176,7 +180,9 @@ def _build(
     binder = Binder(report, context)
     changed = [section for section in persisted if not section.is_global]
     sections, runtime = _merge(static, changed, report)
-    bound = binder.section(top, "runtime" if top.file != _COMMAND_LINE and _is_in(top, persisted) else "static")
+    bound = binder.section(
+        top, "runtime" if top.file != _COMMAND_LINE and _is_in(top, persisted) else "static"
+    )
     assert bound is not None
     objects, broken = _objects(binder, sections, runtime)
     settle_targets(objects)

@@ -1,4 +1,4 @@
-"""Which modules exist: the built-in ones, those of installed plugins, and names that are known but not available."""
+"""Which modules exist: built-in ones, those of plugins, and names that are known but not available."""
 
 from __future__ import annotations
 
@@ -28,22 +28,26 @@ BUILT_IN: tuple[ModuleSpec, ...] = (
 # Names of the reference that this release does not have, by kind.
 UNAVAILABLE: dict[str, frozenset[str]] = {
     "Router": frozenset((
-        "schemarouter", "binlogrouter", "kafkacdc", "kafkaimporter", "mirror", "smartrouter", "avrorouter", "cat",
-        "xrouter", "hintrouter", "diff", "exasolrouter", "cli", "maxinfo", "debugcli",
+        "schemarouter", "binlogrouter", "kafkacdc", "kafkaimporter", "mirror", "smartrouter", "avrorouter",
+        "cat", "xrouter", "hintrouter", "diff", "exasolrouter", "cli", "maxinfo", "debugcli",
     )),
     "Monitor": frozenset((
-        "galeramon", "pgmon", "auroramon", "grmon", "csmon", "xpandmon", "clustrixmon", "mmmon", "ndbclustermon",
+        "galeramon", "pgmon", "auroramon", "grmon", "csmon", "xpandmon", "clustrixmon", "mmmon",
+        "ndbclustermon",
     )),
-    "Protocol": frozenset(("cdc", "nosqlprotocol", "postgresprotocol", "postgres", "postgresql", "maxscaled", "httpd")),
+    "Protocol": frozenset((
+        "cdc", "nosqlprotocol", "postgresprotocol", "postgres", "postgresql", "maxscaled", "httpd",
+    )),
     "Authenticator": frozenset((
-        "pamauth", "ed25519auth", "gssapiauth", "parsecauth", "pgauth", "cdcplainauth", "httpauth", "maxadminauth",
-        "nullauthallow", "nullauthdeny",
+        "pamauth", "ed25519auth", "gssapiauth", "parsecauth", "pgauth", "cdcplainauth", "httpauth",
+        "maxadminauth", "nullauthallow", "nullauthdeny",
     )),
     "Filter": frozenset((
-        "qlafilter", "topfilter", "regexfilter", "comment", "commentfilter", "ccrfilter", "namedserverfilter",
-        "maxrows", "tee", "throttlefilter", "cache", "masking", "rewritefilter", "binlogfilter", "optimistictrx",
-        "psreuse", "ldi", "wcar", "dbfwfilter", "luafilter", "insertstream", "tpmfilter", "nullfilter", "mongodbfilter",
-        "workloadcapture", "lagfilter", "hintparser", "mqfilter", "testfilter", "hangfilter", "nosqlfilter",
+        "qlafilter", "topfilter", "regexfilter", "comment", "commentfilter", "ccrfilter",
+        "namedserverfilter", "maxrows", "tee", "throttlefilter", "cache", "masking", "rewritefilter",
+        "binlogfilter", "optimistictrx", "psreuse", "ldi", "wcar", "dbfwfilter", "luafilter",
+        "insertstream", "tpmfilter", "nullfilter", "mongodbfilter", "workloadcapture", "lagfilter",
+        "hintparser", "mqfilter", "testfilter", "hangfilter", "nosqlfilter",
     )),
 }  # fmt: skip
 
@@ -81,7 +85,8 @@ def find_module(kind: str, name: str) -> ModuleSpec:
     names = sorted(spec.name for spec in all_modules() if spec.kind == kind)
     allowed = f"allowed: {', '.join(names)}"
     if wanted in UNAVAILABLE[kind]:
-        raise ValueError(f"the {kind.lower()} '{name}' is known but not available in this release yet; {allowed}")
+        what = f"the {kind.lower()} '{name}'"
+        raise ValueError(f"{what} is known but not available in this release yet; {allowed}")
     others = [spec.kind.lower() for spec in all_modules() if wanted in (spec.name, *spec.aliases)]
     if others:
         raise ValueError(f"'{name}' is the name of a {others[0]}, not of a {kind.lower()}; {allowed}")

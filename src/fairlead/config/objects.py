@@ -1,4 +1,4 @@
-"""One object of the configuration: its parameters bound to their declarations, completed and checked by itself.
+"""One object of the configuration: its parameters bound to their declarations, completed and checked.
 
 What an object says about others (references) is checked by `graph`. Problems are gathered, never raised.
 """
@@ -27,9 +27,7 @@ KINDS = ("servers", "services", "listeners", "filters", "monitors")
 GLOBAL = "maxscale"
 KIND_OF_TYPE = {kind[:-1]: kind for kind in KINDS}
 
-FILTER_PARAMS: tuple[Param, ...] = (
-    Param("module", Reference("module"), REQUIRED, "What the filter does."),
-)
+FILTER_PARAMS: tuple[Param, ...] = (Param("module", Reference("module"), REQUIRED, "What the filter does."),)
 
 # The parameter that names the module of an object, and the kind of module it names.
 MODULE_PARAMETER = {
@@ -200,8 +198,8 @@ class Binder:
                 return None
             if written.text not in KIND_OF_TYPE:
                 hint = did_you_mean(written.text, KIND_OF_TYPE)
-                self.report.error(f"'{written.text}' is unknown; allowed: {_TYPES}{hint}", section.name, "type",
-                                  (written.file, written.line))  # fmt: skip
+                text = f"'{written.text}' is unknown; allowed: {_TYPES}{hint}"
+                self.report.error(text, section.name, "type", (written.file, written.line))
                 return None
             kind = KIND_OF_TYPE[written.text]
         name = GLOBAL if kind == GLOBAL else section.name
@@ -278,10 +276,12 @@ class Binder:
         return replace(obj, given=given, relations=self._relations(obj, relations, given))
 
     def _unknown(self, obj: Obj, written: str) -> str:
-        names = [n for n in _written_names(obj.kind, obj.module)
-                 if not parameter_table(obj.kind, obj.module)[_written_names(obj.kind, obj.module)[n]].hidden]  # fmt: skip
-        what = {GLOBAL: "the global section", "servers": "a server"}.get(obj.kind, obj.module or obj.kind[:-1])
-        hint = did_you_mean(written, names) or f"; allowed: {', '.join(sorted(n for n in names))}"
+        table = parameter_table(obj.kind, obj.module)
+        names = [n for n, full in _written_names(obj.kind, obj.module).items() if not table[full].hidden]
+        what = {GLOBAL: "the global section", "servers": "a server"}.get(
+            obj.kind, obj.module or obj.kind[:-1]
+        )
+        hint = did_you_mean(written, names) or f"; allowed: {', '.join(sorted(names))}"
         return f"is not a parameter of {what}{hint}"
 
     def _value(
@@ -348,8 +348,8 @@ class Binder:
     def complete(self, obj: Obj, checked: bool = True, fresh: bool = False) -> Obj:
         """The object with all parameters.
 
-        `checked`: also ask whether they make sense together. `fresh`: its relations are as somebody wrote them,
-        with targets not yet told apart.
+        `checked`: also ask whether they make sense together. `fresh`: its relations are as somebody wrote
+        them, with targets not yet told apart.
         """
         params: dict[str, Any] = {}
         given = dict(obj.given)
@@ -385,7 +385,12 @@ class Binder:
         before = len(self.report.problems)
         relations = obj.relations
         servers = relations.servers if fresh or not relations.services else ()
-        together = {**obj.params, "servers": servers, "targets": relations.services, "cluster": relations.cluster}
+        together = {
+            **obj.params,
+            "servers": servers,
+            "targets": relations.services,
+            "cluster": relations.cluster,
+        }
         checks = [_CHECKS[obj.kind]] if obj.kind in _CHECKS else []
         if spec:
             checks.append(spec.check)

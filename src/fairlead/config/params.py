@@ -1,4 +1,4 @@
-"""What a parameter and a module are: each is declared once, and everything that knows parameters reads it here.
+"""What a parameter and a module are: each is declared once, and everyone reads it here.
 
 A leaf: no room of the product is imported, so that every room may declare its own parameters.
 """
@@ -21,13 +21,15 @@ REQUIRED: Final = _Required()
 
 # How far this release honours a parameter.
 IMPLEMENTED: Final = "implemented"
-PARSED_ONLY: Final = "parsed only"  # taken, checked, without effect: a warning when it is set to another value
+PARSED_ONLY: Final = (
+    "parsed only"  # taken, checked, without effect: a warning when it is set to another value
+)
 REFUSED: Final = "refused"  # an error when it is set to another value: ignoring it would be dangerous
 
 
 @dataclass(frozen=True)
 class Param:
-    """One parameter. `default` is the text that would be written in the file, REQUIRED, or a function giving it.
+    """One parameter. `default`: the text as it would be written, a function giving it, or REQUIRED.
 
     `relation`: the parameter is shown and changed as a relationship at run time, not as a parameter.
     """

@@ -13,7 +13,9 @@ from fairlead.config.globals import DIRECTORY_NAMES
 from fairlead.config.objects import GLOBAL, MODULE_PARAMETER, Obj, parameter_table
 from fairlead.config.values import Password
 
-_HEADER = "# Written by Fairlead after a change at run time. It replaces the section of this name in other files.\n"
+_HEADER = (
+    "# Written by Fairlead after a change at run time. It replaces the section of this name in other files.\n"
+)
 
 
 def section_text(obj: Obj, key: bytes | None) -> str:

@@ -1,4 +1,4 @@
-"""The configuration as the REST API shows it: parameters of objects, and what modules and parameters there are."""
+"""The configuration as the REST API shows it: parameters of objects, modules and their parameters."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def parameters_json(obj: Obj) -> dict[str, Any]:
 def _put(shown: dict[str, Any], path: list[str], value: Any) -> None:
     for each in path[:-1]:
         json_name = next(
-            (str(spec.extra["json_name"]) for spec in modules.BUILT_IN if spec.name == each and spec.extra), each
+            (str(spec.extra["json_name"]) for spec in modules.BUILT_IN if spec.name == each and spec.extra),
+            each,
         )
         shown = shown.setdefault(json_name, {})
     shown[path[-1]] = value
@@ -109,7 +110,9 @@ def _module(
 
 def _spec_info(spec: ModuleSpec) -> dict[str, Any]:
     """A module with the parameters of every object that uses it, the module's own first."""
-    kind = next((kind for kind, (_, module_kind) in MODULE_PARAMETER.items() if module_kind == spec.kind), None)
+    kind = next(
+        (kind for kind, (_, module_kind) in MODULE_PARAMETER.items() if module_kind == spec.kind), None
+    )
     common = COMMON_PARAMS[kind] if kind in ("services", "monitors", "listeners") else ()
     return _module(spec.name, spec.kind, spec.description, (*spec.params, *common), spec)
 

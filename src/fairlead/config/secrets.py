@@ -72,7 +72,9 @@ def load_key(directory: Path) -> bytes | None:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             if mode != _MODE:
-                raise SecretsError(f"'{path}' has mode {mode:04o}; allowed: {_MODE:04o} (readable by its owner only)")
+                raise SecretsError(
+                    f"'{path}' has mode {mode:04o}; allowed: {_MODE:04o} (readable by its owner only)"
+                )
             data = file.read(64 * 1024)
     except FileNotFoundError:
         return None

@@ -1,7 +1,7 @@
 """The configuration of one instance: loaded once, changed by transactions.
 
-Every change is validated completely and yields a `Change`, which has no effect until it is committed; what was
-valid stays valid. Committing keeps the changed objects on disk, unless that is switched off.
+Every change is validated completely and yields a `Change`, which has no effect until it is committed; what
+was valid stays valid. Committing keeps the changed objects on disk, unless that is switched off.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ RELATIONS = {
 
 @dataclass(frozen=True)
 class Change:
-    """A validated change. `changed` and `destroyed` are names of objects; `persistent`: it is kept on disk."""
+    """A validated change. `changed`, `destroyed`: names of objects; `persistent`: it is kept on disk."""
 
     snapshot: Snapshot
     warnings: list[str]
@@ -341,7 +341,13 @@ class ConfigStore:
         return binder.find_module(name, parameter, module_kind, written) or ""
 
     def _relate(
-        self, objects: dict[str, Obj], kind: str, name: str, relation: str, names: Sequence[str], report: Report
+        self,
+        objects: dict[str, Obj],
+        kind: str,
+        name: str,
+        relation: str,
+        names: Sequence[str],
+        report: Report,
     ) -> None:
         """Put a changed relationship into `objects`."""
         if relation not in RELATIONS[kind]:
@@ -424,8 +430,8 @@ class ConfigStore:
     def _check_clusters(self, state: State, report: Report) -> None:
         for service in state.of("services"):
             if service.relations.cluster and (service.relations.servers or service.relations.services):
-                report.error("has a monitor, whose servers it uses, and servers or services of its own; allowed: "
-                             "one of these", service.name, "cluster")  # fmt: skip
+                text = "has a monitor, whose servers it uses, and targets of its own; allowed: one of these"
+                report.error(text, service.name, "cluster")
 
     def _static_warning(self, obj: Obj, destroyed: bool) -> list[str]:
         if obj.name not in self._static or not (obj.source == "static" or destroyed):
@@ -436,7 +442,9 @@ class ConfigStore:
         if not self._persistent:
             return [f"'{obj.name}' is defined in '{place}': the change lasts until the next restart"]
         kept = persist.path_of(self.paths.persistdir, obj.name)
-        return [f"'{obj.name}' is defined in '{place}': from now on '{kept}' takes the place of that definition"]
+        return [
+            f"'{obj.name}' is defined in '{place}': from now on '{kept}' takes the place of that definition"
+        ]
 
     def _persist(self, change: Change) -> State:
         """Write the changed objects; the state with where they are now defined."""

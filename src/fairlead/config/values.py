@@ -1,12 +1,11 @@
 """The types of parameter values: text or JSON in, one native value out, and back.
 
-A type never touches other objects; what is wrong is a `ValueError` that tells what was found and what is allowed.
-Native values are plain data (int, str, bool, None, tuple, dict), so that they cross process borders unchanged.
+A type never touches other objects; what is wrong is a `ValueError` that tells what was found and what is
+allowed. Native values are plain data (int, str, bool, None, tuple, dict), so that they cross process borders.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -28,7 +27,7 @@ class ValueType:
     def from_json(self, value: Any) -> Any:
         """The native value of a JSON value."""
         if not isinstance(value, str):
-            raise ValueError(f"{_shown(value)} is not a string; allowed: {self.allowed()}")
+            raise ValueError(f"{shown(value)} is not a string; allowed: {self.allowed()}")
         return self.parse(value)
 
     def to_json(self, native: Any) -> Any:
@@ -52,7 +51,8 @@ class ValueType:
         return {"type": "string"}
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as error messages quote it."""
     return f"'{value}'" if isinstance(value, str) else str(value)
 
 
@@ -96,7 +96,16 @@ class Bool(ValueType):
     """true or false, in eight spellings."""
 
     name = "bool"
-    _words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    _words = {
+        "true": True,
+        "yes": True,
+        "on": True,
+        "1": True,
+        "false": False,
+        "no": False,
+        "off": False,
+        "0": False,
+    }
 
     def parse(self, text: str) -> bool:
         value = self._words.get(text.lower())
@@ -109,7 +118,7 @@ class Bool(ValueType):
             return value
         if isinstance(value, str):
             return self.parse(value)
-        raise ValueError(f"{_shown(value)} is not a boolean; allowed: {self.allowed()}")
+        raise ValueError(f"{shown(value)} is not a boolean; allowed: {self.allowed()}")
 
     def to_text(self, native: Any) -> str:
         return "true" if native else "false"
@@ -143,7 +152,7 @@ class Int(ValueType):
 
     def from_json(self, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int | str):
-            raise ValueError(f"{_shown(value)} is not a whole number; allowed: {self.allowed()}")
+            raise ValueError(f"{shown(value)} is not a whole number; allowed: {self.allowed()}")
         return self.parse(value) if isinstance(value, str) else self._limited(value)
 
     def allowed(self) -> str:
@@ -230,7 +239,7 @@ class Duration(ValueType):
 
     def from_json(self, value: Any) -> int:
         if not isinstance(value, str):
-            raise ValueError(f"{_shown(value)} is not a duration; allowed: a string with {self.allowed()}")
+            raise ValueError(f"{shown(value)} is not a duration; allowed: a string with {self.allowed()}")
         return self.parse(value)
 
     def to_json(self, native: Any) -> Any:
@@ -277,7 +286,7 @@ class Size(ValueType):
 
     def from_json(self, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int | str):
-            raise ValueError(f"{_shown(value)} is not a size; allowed: {self.allowed()}")
+            raise ValueError(f"{shown(value)} is not a size; allowed: {self.allowed()}")
         return self.parse(value) if isinstance(value, str) else self._limited(value)
 
     def allowed(self) -> str:
@@ -321,7 +330,9 @@ class Enum(ValueType):
     def parse(self, text: str) -> str:
         word = self.synonyms.get(text, text)
         if word not in self.values:
-            raise ValueError(f"'{text}' is unknown; allowed: {self.allowed()}{did_you_mean(text, self.values)}")
+            raise ValueError(
+                f"'{text}' is unknown; allowed: {self.allowed()}{did_you_mean(text, self.values)}"
+            )
         return word
 
     def from_json(self, value: Any) -> str:
@@ -353,7 +364,9 @@ class EnumList(ValueType):
         for each in words:
             word = self.synonyms.get(each, each)
             if word not in self.values:
-                raise ValueError(f"'{each}' is unknown; allowed: {self.allowed()}{did_you_mean(each, self.values)}")
+                raise ValueError(
+                    f"'{each}' is unknown; allowed: {self.allowed()}{did_you_mean(each, self.values)}"
+                )
             if word not in found:
                 found.append(word)
         return tuple(found)
@@ -363,7 +376,7 @@ class EnumList(ValueType):
             return self._words(value)
         if isinstance(value, str):
             return self.parse(value)
-        raise ValueError(f"{_shown(value)} is not a list of words; allowed: {self.allowed()}")
+        raise ValueError(f"{shown(value)} is not a list of words; allowed: {self.allowed()}")
 
     def to_json(self, native: Any) -> Any:
         return list(native)
@@ -428,7 +441,9 @@ class Regex(ValueType):
         try:
             re.compile(pattern)
         except re.error as error:
-            raise ValueError(f"'{text}' is not a regular expression: {error}; allowed: {self.allowed()}") from None
+            raise ValueError(
+                f"'{text}' is not a regular expression: {error}; allowed: {self.allowed()}"
+            ) from None
         return pattern or None
 
     def to_json(self, native: Any) -> Any:
@@ -448,7 +463,7 @@ class Regex(ValueType):
 
 
 class Path(ValueType):
-    """A path. `check`: "r" the file must be readable, "d" a directory; relative ones are completed by the store."""
+    """A path. `check`: "r" a readable file, "d" a directory. Relative ones are completed by the store."""
 
     name = "path"
 
@@ -554,128 +569,6 @@ class ReferenceList(StringList):
 
     def allowed(self) -> str:
         return f"names of {self.kind}s separated by '{self.delimiter}'"
-
-
-class Host(ValueType):
-    """`address:port` or `[v6]:port`."""
-
-    name = "host"
-
-    def __init__(self, default_port: int | None = None):
-        self.default_port = default_port
-
-    def parse(self, text: str) -> str | None:
-        text = unquote(text)
-        if not text:
-            return None
-        match = re.fullmatch(r"(\[[0-9A-Fa-f:.%\w]+\]|[^:\[\]\s]+)(?::([0-9]{1,5}))?", text)
-        if match is None or (match[2] is None and self.default_port is None) or int(match[2] or 1) not in range(65536):
-            raise ValueError(f"'{text}' is not a host with a port; allowed: {self.allowed()}")
-        return text if match[2] is not None else f"{text}:{self.default_port}"
-
-    def allowed(self) -> str:
-        return "address:port or [IPv6 address]:port"
-
-
-class HostPatterns(StringList):
-    """Addresses, networks (a.b.c.d/n), patterns such as 10.1.%.% and host name patterns, separated by commas."""
-
-    name = "host pattern list"
-
-    def parse(self, text: str) -> tuple[str, ...]:
-        return self._checked(super().parse(text))
-
-    def from_json(self, value: Any) -> tuple[str, ...]:
-        return self._checked(super().from_json(value))
-
-    def _checked(self, patterns: tuple[str, ...]) -> tuple[str, ...]:
-        for pattern in patterns:
-            if "/" in pattern:
-                try:
-                    ipaddress.ip_network(pattern, strict=False)
-                except ValueError:
-                    raise ValueError(f"'{pattern}' is not a network; allowed: {self.allowed()}") from None
-            elif not re.fullmatch(r"[\w.:%*-]+", pattern):
-                raise ValueError(f"'{pattern}' is not a host pattern; allowed: {self.allowed()}")
-        return patterns
-
-    def to_json(self, native: Any) -> Any:
-        return ",".join(native) or None
-
-    def allowed(self) -> str:
-        return "addresses, networks (10.0.0.0/8), patterns (10.1.%.%, %.example.com) separated by commas"
-
-
-def is_address_pattern(pattern: str) -> bool:
-    """Whether a host pattern needs no name resolution."""
-    return "/" in pattern or ":" in pattern or not re.search(r"[A-Za-z]", pattern)
-
-
-class Throttling(ValueType):
-    """`count, window, suppress`: so many equal lines in a window, then silence for a while. Times in milliseconds."""
-
-    name = "throttling"
-
-    def parse(self, text: str) -> dict[str, int]:
-        pieces = split_list(unquote(text), ",")
-        if len(pieces) != 3:
-            raise ValueError(f"'{text}' has {len(pieces)} parts; allowed: {self.allowed()}")
-        span = Duration()
-        return {
-            "count": Count().parse(pieces[0]), "window": span.parse(pieces[1]), "suppress": span.parse(pieces[2])
-        }  # fmt: skip
-
-    def from_json(self, value: Any) -> dict[str, int]:
-        if isinstance(value, str):
-            return self.parse(value)
-        if not isinstance(value, Mapping) or set(value) != {"count", "window", "suppress"}:
-            raise ValueError(f"{_shown(value)} is not a throttling; allowed: {self.allowed()}")
-        found = {"count": Count().from_json(value["count"])}
-        for key in ("window", "suppress"):
-            span = value[key]
-            found[key] = Duration().parse(span) if isinstance(span, str) else Count().from_json(span)
-        return found
-
-    def to_text(self, native: Any) -> str:
-        return f"{native['count']},{native['window']}ms,{native['suppress']}ms"
-
-    def allowed(self) -> str:
-        return "count, window, suppress time, for example 10,1000ms,10000ms"
-
-
-class DiskLimits(ValueType):
-    """`path:percent` pairs; the path `*` stands for all others."""
-
-    name = "disk_space_limits"
-
-    def parse(self, text: str) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for piece in split_list(unquote(text), ","):
-            path, colon, percent = piece.rpartition(":")
-            path, percent = path.strip(), percent.strip()
-            if not colon or not (path == "*" or path.startswith("/")) or not re.fullmatch(r"[0-9]{1,3}", percent):
-                raise ValueError(f"'{piece}' is not a limit; allowed: {self.allowed()}")
-            found[path] = self._share(int(percent))
-        return found
-
-    def _share(self, percent: Any) -> int:
-        if isinstance(percent, bool) or not isinstance(percent, int) or not 0 <= percent <= 100:
-            raise ValueError(f"{percent} is not a percentage; allowed: {self.allowed()}")
-        return percent
-
-    def from_json(self, value: Any) -> dict[str, int]:
-        if isinstance(value, Mapping):
-            return {str(path): self._share(percent) for path, percent in value.items()}
-        return dict(super().from_json(value))
-
-    def to_json(self, native: Any) -> Any:
-        return native or None
-
-    def to_text(self, native: Any) -> str:
-        return ",".join(f"{path}:{percent}" for path, percent in native.items())
-
-    def allowed(self) -> str:
-        return "path:percent pairs separated by commas, for example /data:80,*:90"
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:

@@ -8,23 +8,15 @@ import shutil
 from collections.abc import Iterable
 from typing import Any
 
+from fairlead.config.compound import DiskLimits
 from fairlead.config.params import REQUIRED, Finding, Param
-from fairlead.config.values import (
-    Count,
-    DiskLimits,
-    Duration,
-    EnumMask,
-    Password,
-    Reference,
-    ReferenceList,
-    String,
-)
+from fairlead.config.values import Count, Duration, EnumMask, Password, Reference, ReferenceList, String
 
 EVENTS = (
-    "master_down", "master_up", "slave_down", "slave_up", "server_down", "server_up", "synced_down", "synced_up",
-    "donor_down", "donor_up", "lost_master", "lost_slave", "lost_synced", "lost_donor", "new_master", "new_slave",
-    "new_synced", "new_donor", "relay_up", "relay_down", "lost_relay", "new_relay", "blr_up", "blr_down", "lost_blr",
-    "new_blr",
+    "master_down", "master_up", "slave_down", "slave_up", "server_down", "server_up", "synced_down",
+    "synced_up", "donor_down", "donor_up", "lost_master", "lost_slave", "lost_synced", "lost_donor",
+    "new_master", "new_slave", "new_synced", "new_donor", "relay_down", "relay_up", "lost_relay",
+    "new_relay", "blr_down", "blr_up", "lost_blr", "new_blr",
 )  # fmt: skip
 
 MONITOR_PARAMS: tuple[Param, ...] = (

@@ -20,8 +20,9 @@ from fairlead.config.values import (
 )
 
 SQL_MODE = Param(
-    "sql_mode", Enum(("default", "oracle")), "default", "SQL mode that statements are understood in.", dynamic=True
-)
+    "sql_mode", Enum(("default", "oracle")), "default", "SQL mode that statements are understood in.",
+    dynamic=True,
+)  # fmt: skip
 
 TLS: tuple[Param, ...] = (
     *TLS_COMMON,
@@ -80,7 +81,8 @@ def check_listener(params: dict[str, Any]) -> Iterable[Finding]:
         yield from _check_option(piece)
     for piece in params["connection_metadata"]:
         if not piece.partition("=")[0] or "=" not in piece:
-            yield "connection_metadata", f"'{piece}' is no variable=value pair; allowed: variable=value or variable=auto"
+            text = f"'{piece}' is no pair; allowed: variable=value or variable=auto"
+            yield "connection_metadata", text
 
 
 def _check_option(piece: str) -> Iterable[Finding]:

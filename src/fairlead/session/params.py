@@ -81,6 +81,6 @@ def check_service(params: dict[str, Any]) -> Iterable[Finding]:
     """What is wrong with the parameters of one service, apart from what its router says."""
     given = [name for name in ("servers", "targets", "cluster") if params[name]]
     if len(given) > 1:
-        yield given[1], f"{' and '.join(given)} are given; only one of servers, targets and cluster is allowed"
+        yield given[1], f"{' and '.join(given)} are given; allowed: one of servers, targets, cluster"
     if params["user_accounts_file_usage"] == "file_only_always" and not params["user_accounts_file"]:
         yield "user_accounts_file", "is not given; user_accounts_file_usage=file_only_always demands a file"

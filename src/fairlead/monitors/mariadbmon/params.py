@@ -103,7 +103,7 @@ def check(params: dict[str, Any]) -> Iterable[Finding]:
     if not params["assume_unique_hostnames"]:
         for name in _NEED_UNIQUE_HOSTNAMES:
             if params[name]:
-                yield name, "is true while assume_unique_hostnames is false; allowed: only with unique host names"
+                yield name, "is true while assume_unique_hostnames is false; allowed: true for both"
     if bool(params["replication_user"]) != bool(params["replication_password"]):
         missing = "replication_password" if params["replication_user"] else "replication_user"
         yield missing, "is not given; allowed: replication_user and replication_password together, or neither"
