@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 from fairlead.config.params import ModuleSpec
 from fairlead.config.values import did_you_mean
@@ -97,3 +100,20 @@ def find_module(kind: str, name: str) -> ModuleSpec:
 def old_name_warning(name: str) -> str | None:
     """What to say about a spelling that should no longer be used."""
     return "'mysqlclient' is an old name; use mariadbprotocol" if name.lower() == "mysqlclient" else None
+
+
+_ROUTERS = {
+    "readwritesplit": "fairlead.routers.readwritesplit.router",
+    "readconnroute": "fairlead.routers.readconnroute.router",
+}
+
+
+def router_entry(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """What a worker needs of a router: `make_session(session, service)` and `make_config(params)`."""
+    module: Any
+    if name in _ROUTERS:
+        module = importlib.import_module(_ROUTERS[name])
+    else:
+        points = importlib.metadata.entry_points(group="fairlead.routers", name=name)
+        module = next(iter(points)).load()
+    return module.make_session, module.make_config

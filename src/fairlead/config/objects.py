@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -269,7 +270,7 @@ class Binder:
                 given.pop(name, None)
                 relations.pop(name, None)
                 continue
-            native = self._value(obj, name, param, value, from_json, place)
+            native = self._value(obj, (written, name), param, value, from_json)
             if native is _BAD:
                 continue
             (relations if param.relation else given)[name] = native
@@ -285,30 +286,32 @@ class Binder:
         return f"is not a parameter of {what}{hint}"
 
     def _value(
-        self, obj: Obj, name: str, param: Param, value: Any, from_json: bool, place: tuple[str, int]
+        self, obj: Obj, names: tuple[str, str], param: Param, value: Any, from_json: bool
     ) -> Any:
-        if from_json and isinstance(value, str) and ("\n" in value or "\r" in value):
-            self.report.error("contains a line break; allowed: one line", obj.name, name, place)
-            return _BAD
+        """The native value, `_BAD` if it is refused; `names`: as it was written, and in full."""
+        written, name = names
+        place = obj.places.get(written, ("", 0))
         try:
             native = param.type.from_json(value) if from_json else param.type.parse(value)
             warning = param.type.warning(value) if isinstance(value, str) else None
             native = self._finished(name, param, native)
+            if from_json and native is not None and re.search(r"[\r\n\0]", param.type.to_text(native)):
+                raise ValueError("contains a line break; allowed: one line")
         except ValueError as error:
-            self.report.error(str(error), obj.name, name, place)
+            self.report.error(str(error), obj.name, written, place)
             return _BAD
         if warning:
-            self.report.warn(warning, obj.name, name, place)
+            self.report.warn(warning, obj.name, written, place)
         if isinstance(param.type, ReferenceList):
-            native = self._without_repeats(obj, name, native, place)
+            native = self._without_repeats(obj, written, native, place)
         if not param.required and native != param.default_value():
             if param.support == REFUSED:
                 self.report.error("is known but not available in this release yet; allowed: its default",
-                                  obj.name, name, place)  # fmt: skip
+                                  obj.name, written, place)  # fmt: skip
             elif param.support == PARSED_ONLY:
-                self.report.warn("is known but has no effect in this release yet", obj.name, name, place)
+                self.report.warn("is known but has no effect in this release yet", obj.name, written, place)
             elif param.deprecated:
-                self.report.warn("is deprecated", obj.name, name, place)
+                self.report.warn("is deprecated", obj.name, written, place)
         return native
 
     def _finished(self, name: str, param: Param, native: Any) -> Any:
