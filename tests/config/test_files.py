@@ -139,7 +139,11 @@ x=own
     reading = read_static(write(tmp_path, main_cnf=text))
     assert not reading.problems
     (section,) = reading.sections
-    assert {key: value.text for key, value in section.values.items()} == {"x": "own", "y": "b", "type": "server"}
+    assert {key: value.text for key, value in section.values.items()} == {
+        "x": "own",
+        "y": "b",
+        "type": "server",
+    }
     assert section.values["y"].line == 8
     assert "unused" in reading.warnings[0]
 
@@ -158,7 +162,9 @@ def test_wrong_includes(tmp_path: Path, text: str, words: str) -> None:
 
 
 def test_an_include_of_another_file_is_out_of_scope(tmp_path: Path) -> None:
-    main = write(tmp_path, main_cnf="[A]\ntype=include\n", **{"main.cnf.d__b_cnf": "[s]\ntype=server\n@include=A\n"})
+    main = write(
+        tmp_path, main_cnf="[A]\ntype=include\n", **{"main.cnf.d__b_cnf": "[s]\ntype=server\n@include=A\n"}
+    )
     assert "there is no include 'A'" in str(read_static(main).problems[0])
 
 

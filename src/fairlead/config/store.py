@@ -23,6 +23,7 @@ from fairlead.config import loader, persist, render
 from fairlead.config.files import name_problem, name_warning
 from fairlead.config.graph import GraphCheck, State, assign_slots, settle_targets, users_of, without
 from fairlead.config.loader import Loaded, Paths
+from fairlead.config.modules import find_module
 from fairlead.config.objects import (
     GLOBAL,
     KINDS,
@@ -268,8 +269,8 @@ class ConfigStore:
         if change.base_version != self._state.version:
             raise refuse("the configuration has been changed in the meantime; try again")
         state = change.state
-        if change.persistent and self._persistent:
-            state = self._persist(change)
+        if change.persistent:
+            state = self._persist(change) if self._persistent else self._volatile(change)
         self._state = state
         self._snapshot = change.snapshot
         self._remember_slots(state)
@@ -291,14 +292,15 @@ class ConfigStore:
     def _alterable(self, old: Obj, values: dict[str, Any], report: Report) -> dict[str, Any]:
         """The values without those that only repeat what cannot be changed this way."""
         kept: dict[str, Any] = {}
-        fixed = {"type": old.kind[:-1]}
-        if old.kind in MODULE_PARAMETER:
-            fixed[MODULE_PARAMETER[old.kind][0]] = old.module
+        parameter, module_kind = MODULE_PARAMETER.get(old.kind, ("", ""))
         for written, value in values.items():
             known = full_name(old.kind, old.module, written)
             param = parameter_table(old.kind, old.module)[known] if known else None
-            if old.kind != GLOBAL and written in fixed and (value == fixed[written] or written == "type"):
-                if value != fixed[written]:
+            if old.kind != GLOBAL and written == "type":
+                if value != old.kind[:-1]:
+                    report.error("cannot be changed at run time", old.name, written)
+            elif written == parameter:
+                if not _names_module(module_kind, value, old.module):
                     report.error("cannot be changed at run time", old.name, written)
             elif param is not None and param.relation:
                 report.error("cannot be changed as a parameter; change the relationship", old.name, written)
@@ -446,6 +448,16 @@ class ConfigStore:
             f"'{obj.name}' is defined in '{place}': from now on '{kept}' takes the place of that definition"
         ]
 
+    def _volatile(self, change: Change) -> State:
+        """The state with the changed objects marked as kept nowhere."""
+        objects, top = dict(change.state.objects), change.state.top
+        for name in change.changed:
+            if name == GLOBAL:
+                top = replace(top, file=None, source="volatile")
+            else:
+                objects[name] = replace(objects[name], file=None, source="volatile")
+        return State(change.state.version, top, objects)
+
     def _persist(self, change: Change) -> State:
         """Write the changed objects; the state with where they are now defined."""
         objects = dict(change.state.objects)
@@ -470,6 +482,14 @@ class ConfigStore:
         except OSError as error:
             raise refuse(f"the change cannot be kept in '{directory}': {error.strerror}") from None
         return State(change.state.version, top, objects)
+
+
+def _names_module(kind: str, name: Any, module: str) -> bool:
+    """Whether a JSON value is a name of this module."""
+    try:
+        return isinstance(name, str) and find_module(kind, name).name == module
+    except ValueError:
+        return False
 
 
 def _put(objects: dict[str, Obj], name: str, **relations: Any) -> None:
