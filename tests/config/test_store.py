@@ -231,7 +231,7 @@ def test_create_everything(place: Any, store: Any) -> None:
         ("listeners", "L", None, {"port": 1, "ssl": True, "ssl_cert": "/no", "ssl_key": "/no"},
          {"services": ["RWS"]}, "'/no' does not exist"),
         ("monitors", "M", "mariadbmon", {"user": "u", "password": "p"}, {"servers": ["server1"]}, "already"),
-        ("monitors", "M", "mariadbmon", {"user": "u", "password": "p", "type": "server"}, {}, "is not the type"),
+        ("monitors", "M", "mariadbmon", {"user": "u", "password": "p", "type": "server"}, {}, "not the type"),
     ],
 )  # fmt: skip
 def test_refused_creations(

@@ -1,4 +1,4 @@
-"""Value types: what is taken, what is refused with which words, and that text and JSON come back unchanged."""
+"""Value types: what is taken, what is refused with which words, and what comes back unchanged."""
 
 from __future__ import annotations
 
