@@ -319,6 +319,42 @@ def test_refused_relationships(store: Any) -> None:
     refused(lambda: store.relate("filters", "Hint", "services", ["RCR"]), "cannot be changed")
 
 
+# -- reload
+
+
+def test_reload(place: Any, store: Any, conf: Any) -> None:
+    done(store, store.start_stop("services", "RWS", True))
+    done(store, store.alter("servers", "server1", {"priority": 3}))
+    text = conf.replace("max_slave_connections=1", "max_slave_connections=2")
+    text = text.replace("threads=2", "threads=3\nadmin_port=9000")
+    text = text.replace("[server1]", "[server0]\ntype=server\naddress=first\n\n[server1]")
+    place.file.write_text(text)
+    change = done(store, store.reload())
+    assert service(store).params["max_slave_connections"] == 2
+    assert service(store).stopped
+    assert store.snapshot().globals["threads"] == 3
+    assert store.snapshot().globals["admin_port"] == 8989
+    assert any("after a restart" in warning for warning in change.warnings)
+    assert {s.name: s.slot for s in store.snapshot().servers} == {"server0": 2, "server1": 0, "server2": 1}
+    assert store.get("servers", "server1").params["priority"] == 3
+    assert set(place.persisted()) == {"server1"}
+
+
+def test_a_wrong_file_changes_nothing(place: Any, store: Any, conf: Any) -> None:
+    before = store.snapshot()
+    place.file.write_text(conf.replace("threads=2", "threads=-2"))
+    refused(store.reload, "threads")
+    assert store.snapshot() is before
+
+
+def test_the_command_line_is_not_kept(place: Any, conf: Any) -> None:
+    store = place.load(conf, overrides={"passive": "true"})
+    done(store, store.alter("maxscale", "maxscale", {"log_info": True}))
+    assert "log_info=true" in place.persisted()["maxscale"]
+    assert "passive" not in place.persisted()["maxscale"]
+    assert place.load(conf).snapshot().globals["passive"] is False
+
+
 # -- start and stop, slots
 
 

@@ -45,6 +45,8 @@ class Loaded:
     context: Context
     static: dict[str, Obj]
     warnings: list[str]
+    basedir: Path | None
+    overrides: Mapping[str, str]
 
 
 def _default_directories(basedir: Path | None) -> dict[str, str]:
@@ -148,7 +150,7 @@ def load(main_file: Path, basedir: Path | None, overrides: Mapping[str, str], cr
     original_top = Binder(quiet, context).section(static_top, "static")
     assert original_top is not None
     originals[GLOBAL] = original_top[0]
-    return Loaded(main_file, paths, state, context, originals, report.warnings)
+    return Loaded(main_file, paths, state, context, originals, report.warnings, basedir, overrides)
 
 
 def _load_key(paths: Paths, report: Report) -> bytes | None:

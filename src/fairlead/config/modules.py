@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import logging
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -14,6 +15,8 @@ from fairlead.monitors.mariadbmon.params import SPEC as MARIADBMON
 from fairlead.net.params import MARIADB_PROTOCOL_PARAMS
 from fairlead.routers.readconnroute.params import SPEC as READCONNROUTE
 from fairlead.routers.readwritesplit.params import SPEC as READWRITESPLIT
+
+_log = logging.getLogger(__name__)
 
 MARIADB_PROTOCOL = ModuleSpec(
     "mariadbprotocol", "Protocol", "The client/server protocol of MariaDB", MARIADB_PROTOCOL_PARAMS,
@@ -66,10 +69,15 @@ def _plugins() -> tuple[ModuleSpec, ...]:
     found: list[ModuleSpec] = []
     for group in _GROUPS:
         for point in importlib.metadata.entry_points(group=group):
-            if point.name not in built_in:
+            if point.name in built_in:
+                continue
+            try:
                 spec = getattr(point.load(), "SPEC", None)
-                if isinstance(spec, ModuleSpec):
-                    found.append(spec)
+            except Exception:  # the code of somebody else; without it, everything else goes on
+                _log.exception("The plugin %s cannot be loaded and is ignored", point.name)
+                continue
+            if isinstance(spec, ModuleSpec):
+                found.append(spec)
     return tuple(found)
 
 

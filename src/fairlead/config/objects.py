@@ -378,7 +378,7 @@ class Binder:
         spec = module_of(obj.kind, obj.module)
         if checked and spec:
             for warning in spec.imply(params):
-                self.report.warn(warning, obj.name)
+                self.report.warn(warning, obj.name, "", obj.places.get("", ("", 0)))
         obj = replace(obj, given=given, params=params)
         if checked:
             self._check(obj, spec, fresh)
@@ -402,7 +402,7 @@ class Binder:
                 self.report.about(text, obj, parameter)
         if obj.kind == "listeners":
             for warning in ignored_options(obj.params):
-                self.report.warn(warning, obj.name)
+                self.report.warn(warning, obj.name, "", obj.places.get("", ("", 0)))
             for written in obj.params["authenticator"]:
                 self.find_module(obj.name, "authenticator", "Authenticator", written,
                                  obj.places.get("authenticator", ("", 0)))  # fmt: skip

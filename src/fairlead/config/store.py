@@ -64,6 +64,7 @@ class Change:
     changed: tuple[str, ...] = ()
     destroyed: tuple[str, ...] = ()
     persistent: bool = True
+    loaded: Loaded | None = field(default=None, repr=False)
 
 
 class ConfigStore:
@@ -73,6 +74,7 @@ class ConfigStore:
         self.paths = loaded.paths
         self.warnings = loaded.warnings
         self.main_file = loaded.main_file
+        self._loaded = loaded
         self._state = loaded.state
         self._snapshot = loaded.state.snapshot()
         self._context: Context = loaded.context
@@ -264,6 +266,21 @@ class ConfigStore:
         state = State(self._state.version + 1, self._state.top, objects)
         return Change(state.snapshot(), [], self._state.version, state, persistent=False)
 
+    def reload(self) -> Change:
+        """Read all files again. What cannot change at run time stays as it is, with a warning."""
+        loaded = loader.load(self.main_file, self._loaded.basedir, self._loaded.overrides, False)
+        old, report = self._state, Report()
+        report.warnings.extend(loaded.warnings)
+        objects: dict[str, Obj] = {}
+        for name, obj in loaded.state.objects.items():
+            before = old.objects.get(name)
+            same = before is not None and before.kind == obj.kind
+            slot, stopped = (before.slot, before.stopped) if before is not None and same else (-1, False)
+            objects[name] = replace(obj, slot=slot, stopped=stopped)
+        top = self._reloaded_globals(old.top, loaded.state.top, report)
+        change = self._change(top, objects, report)
+        return replace(change, warnings=report.warnings, persistent=False, loaded=loaded)
+
     def commit(self, change: Change) -> None:
         """Make a change current and keep it on disk."""
         if change.base_version != self._state.version:
@@ -271,6 +288,9 @@ class ConfigStore:
         state = change.state
         if change.persistent:
             state = self._persist(change) if self._persistent else self._volatile(change)
+        if change.loaded is not None:
+            self._loaded, self._static = change.loaded, change.loaded.static
+            self._context, self.warnings = change.loaded.context, change.loaded.warnings
         self._state = state
         self._snapshot = change.snapshot
         self._remember_slots(state)
@@ -284,6 +304,20 @@ class ConfigStore:
     @property
     def _persistent(self) -> bool:
         return bool(self._state.top.params["persist_runtime_changes"])
+
+    def _reloaded_globals(self, old: Obj, new: Obj, report: Report) -> Obj:
+        """The new global parameters, but with the old values where they cannot change at run time."""
+        given, params = dict(new.given), dict(new.params)
+        for name, param in parameter_table(GLOBAL, "").items():
+            if param.dynamic or old.params[name] == new.params[name]:
+                continue
+            report.warn("has been changed; the new value counts after a restart", GLOBAL, name,
+                        new.places.get(name, ("", 0)))  # fmt: skip
+            params[name] = old.params[name]
+            given.pop(name, None)
+            if name in old.given:
+                given[name] = old.given[name]
+        return replace(new, given=given, params=params)
 
     def _remember_slots(self, state: State) -> None:
         for kind in ("servers", "services"):
@@ -448,6 +482,15 @@ class ConfigStore:
             f"'{obj.name}' is defined in '{place}': from now on '{kept}' takes the place of that definition"
         ]
 
+    def _without_overrides(self, obj: Obj) -> Obj:
+        """The global parameters without those that come from the command line."""
+        if obj.kind != GLOBAL:
+            return obj
+        first = self._loaded.state.top.params
+        named = {full_name(GLOBAL, "", name) or name for name in self._loaded.overrides}
+        given = {n: v for n, v in obj.given.items() if n not in named or v != first[n]}
+        return replace(obj, given=given)
+
     def _volatile(self, change: Change) -> State:
         """The state with the changed objects marked as kept nowhere."""
         objects, top = dict(change.state.objects), change.state.top
@@ -471,7 +514,7 @@ class ConfigStore:
                     persist.remove(directory, name)
                     obj = replace(obj, file=static.file, source="static")
                 else:
-                    path = persist.write(directory, obj, self._context.key)
+                    path = persist.write(directory, self._without_overrides(obj), self._context.key)
                     obj = replace(obj, file=str(path), source="runtime")
                 if name == GLOBAL:
                     top = obj
