@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from fairlead.config import loader
 from fairlead.config.objects import KINDS
 from fairlead.config.problems import ConfigErrors, ConfigProblem
-from fairlead.config.store import ConfigStore
 
 EXIT_OK = 0
 EXIT_INVALID = 1
@@ -29,13 +29,13 @@ def check(
 ) -> tuple[int, str]:
     """Exit code and text; nothing is made or changed on disk."""
     try:
-        store = ConfigStore.load(main_file, basedir=basedir, overrides=overrides, create_directories=False)
+        loaded = loader.load(main_file, basedir, overrides or {}, create=False)
     except ConfigErrors as errors:
         count = counted(len(errors.problems), "problems")
         verdict = f"{main_file}: {count}, the configuration is not valid"
         return EXIT_INVALID, f"{report(errors.problems)}\n{verdict}"
-    lines = [f"warning: {warning}" for warning in store.warnings]
-    counts = {kind: len(store.names(kind)) for kind in KINDS}
+    lines = [f"warning: {warning}" for warning in loaded.warnings]
+    counts = {kind: len(loaded.state.of(kind)) for kind in KINDS}
     found = ", ".join(counted(count, kind) for kind, count in counts.items() if count) or "no objects"
     lines.append(f"{main_file}: the configuration is valid ({found})")
     return EXIT_OK, "\n".join(lines)

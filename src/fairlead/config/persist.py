@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,31 +60,42 @@ def _relations(obj: Obj) -> list[tuple[str, str]]:
 
 
 def path_of(directory: Path, name: str) -> Path:
-    """The file that keeps an object; a name that is no file name is escaped."""
-    return directory / f"{name.replace('/', '%2F')}.cnf"
+    """The file that keeps an object; what would make its name no ordinary file name is escaped."""
+    safe = name.replace("%", "%25").replace("/", "%2F")
+    return directory / f"{'%2E' + safe[1:] if safe.startswith('.') else safe}.cnf"
 
 
-def write(directory: Path, obj: Obj, key: bytes | None) -> Path:
-    """Keep an object: the file is there completely or not at all."""
-    path = path_of(directory, obj.name)
+def apply(directory: Path, texts: Mapping[str, str | None]) -> None:
+    """Keep these sections, by name of the object; None takes the file of an object away.
+
+    Everything is written aside before the first file is renamed: what fails for lack of space or rights fails
+    while the old files are still as they were.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=directory)
+    ready: list[tuple[str, Path]] = []
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(_HEADER + section_text(obj, key))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    return path
+        for name, text in texts.items():
+            if text is not None:
+                ready.append((_write_aside(directory, _HEADER + text), path_of(directory, name)))
+        while ready:
+            os.replace(*ready[0])
+            ready.pop(0)
+        for name, text in texts.items():
+            if text is None:
+                path_of(directory, name).unlink(missing_ok=True)
+    finally:
+        for temporary, _ in ready:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
 
 
-def remove(directory: Path, name: str) -> None:
-    """Keep an object no longer."""
-    path_of(directory, name).unlink(missing_ok=True)
+def _write_aside(directory: Path, text: str) -> str:
+    descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=directory)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    return temporary
 
 
 def export_text(objects: list[Obj], key: bytes | None) -> str:

@@ -503,25 +503,24 @@ class ConfigStore:
 
     def _persist(self, change: Change) -> State:
         """Write the changed objects; the state with where they are now defined."""
-        objects = dict(change.state.objects)
-        top = change.state.top
+        objects, top = dict(change.state.objects), change.state.top
         directory = self.paths.persistdir
+        texts: dict[str, str | None] = dict.fromkeys(change.destroyed)
+        for name in change.changed:
+            obj = top if name == GLOBAL else objects[name]
+            static = self._static.get(name)
+            if static is not None and static.definition() == obj.definition():
+                texts[name] = None
+                obj = replace(obj, file=static.file, source="static")
+            else:
+                texts[name] = persist.section_text(self._without_overrides(obj), self._context.key)
+                obj = replace(obj, file=str(persist.path_of(directory, name)), source="runtime")
+            if name == GLOBAL:
+                top = obj
+            else:
+                objects[name] = obj
         try:
-            for name in change.changed:
-                obj = top if name == GLOBAL else objects[name]
-                static = self._static.get(name)
-                if static is not None and static.definition() == obj.definition():
-                    persist.remove(directory, name)
-                    obj = replace(obj, file=static.file, source="static")
-                else:
-                    path = persist.write(directory, self._without_overrides(obj), self._context.key)
-                    obj = replace(obj, file=str(path), source="runtime")
-                if name == GLOBAL:
-                    top = obj
-                else:
-                    objects[name] = obj
-            for name in change.destroyed:
-                persist.remove(directory, name)
+            persist.apply(directory, texts)
         except OSError as error:
             raise refuse(f"the change cannot be kept in '{directory}': {error.strerror}") from None
         return State(change.state.version, top, objects)
