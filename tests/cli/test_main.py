@@ -16,7 +16,7 @@ try:
     main()
 except SystemExit:
     pass
-loaded = [name for name in sys.modules if name.startswith("fairlead.") and not name.startswith("fairlead.cli")]
+loaded = [n for n in sys.modules if n.startswith("fairlead.") and not n.startswith("fairlead.cli")]
 loaded += [name for name in ("asyncio", "rich", "uvicorn", "msgspec") if name in sys.modules]
 assert not loaded, loaded
 """
