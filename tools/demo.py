@@ -1,4 +1,4 @@
-"""`make demo`: a private MariaDB cluster with Fairlead in front and a tour to type; `--once` takes the tour."""
+"""`make demo`: a private MariaDB cluster with Fairlead in front, and a tour; `--once` takes it itself."""
 
 from __future__ import annotations
 

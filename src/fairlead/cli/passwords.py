@@ -1,4 +1,4 @@
-"""`keys` and `passwd`: make the encryption key, encrypt and decrypt passwords of configuration files (a3)."""
+"""`keys` and `passwd`: make the encryption key, encrypt and decrypt passwords of configuration files."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ DEFAULT_DIRECTORY = "/var/lib/maxscale"
 DEFAULT_OWNER = "maxscale"
 
 
-def fail(text: str) -> None:
-    click.echo(f"Error: {text}", err=True)
-    sys.exit(1)
+def default_owner() -> str | None:
+    """The usual owner of the key, if there is such a user and the file can be given to it."""
+    import os
+    import pwd
+
+    try:
+        pwd.getpwnam(DEFAULT_OWNER)
+    except KeyError:
+        return None
+    return DEFAULT_OWNER if os.geteuid() == 0 else None
 
 
 @click.command(
@@ -23,41 +30,38 @@ def fail(text: str) -> None:
 @click.option(
     "-u",
     "--user",
-    default=None,
     metavar="USER",
-    help=f"Owner of the file (default: {DEFAULT_OWNER} if there is such a user, else you).",
+    help=f"Owner of the file (default: {DEFAULT_OWNER} if there is such a user).",
 )
 @click.argument("directory", metavar="[DIR]", default=DEFAULT_DIRECTORY)
-def keys(user: str | None, directory: str) -> None:
-    from fairlead.config.secrets import SecretsError, create_secrets
+@click.pass_context
+def keys(ctx: click.Context, user: str | None, directory: str) -> None:
+    from fairlead.config.secrets import SecretsError, create_key
 
     try:
-        path = create_secrets(Path(directory), owner=user)
+        path = create_key(Path(directory), user or default_owner())
     except SecretsError as error:
-        fail(str(error))
-    click.echo(f"Made {path}. Keep a copy: passwords that were encrypted with it cannot be read without it.")
+        click.echo(f"Error: {error}", err=True)
+        ctx.exit(1)
+    click.echo(f"Made {path}. Keep a copy: what is encrypted with it cannot be read without it.")
 
 
 @click.command("passwd", help="Encrypt a password for use in a configuration file: [DIR] TEXT.")
-@click.option("-d", "--decrypt", is_flag=True, help="Decrypt instead.")
+@click.option("-d", "--decrypt", "backwards", is_flag=True, help="Decrypt instead.")
 @click.option("-i", "--interactive", is_flag=True, help="Ask for the text, or read it from a pipe.")
 @click.argument("words", metavar="[DIR] [TEXT]", nargs=-1)
 @click.pass_context
-def passwd(ctx: click.Context, decrypt: bool, interactive: bool, words: tuple[str, ...]) -> None:
-    from fairlead.config.secrets import SecretsError, decrypt_text, encrypt_text, load_key
+def passwd(ctx: click.Context, backwards: bool, interactive: bool, words: tuple[str, ...]) -> None:
+    from fairlead.config.secrets import SecretsError, decrypt, encrypt
 
     directory, text = split_words(ctx, interactive, words)
     if text is None:
-        text = ask(decrypt)
+        text = ask(backwards)
     try:
-        key = load_key(Path(directory))
-        if key is None:
-            raise SecretsError(
-                f"{directory}/.secrets does not exist; make it with: fairlead keys {directory}"
-            )
-        click.echo(decrypt_text(key, text) if decrypt else encrypt_text(key, text))
+        click.echo(decrypt(Path(directory), text) if backwards else encrypt(Path(directory), text))
     except SecretsError as error:
-        fail(str(error))
+        click.echo(f"Error: {error}", err=True)
+        ctx.exit(1)
 
 
 def split_words(ctx: click.Context, interactive: bool, words: tuple[str, ...]) -> tuple[str, str | None]:
@@ -71,10 +75,10 @@ def split_words(ctx: click.Context, interactive: bool, words: tuple[str, ...]) -
     return (words[0] if len(words) == 2 else DEFAULT_DIRECTORY), words[-1]
 
 
-def ask(decrypt: bool) -> str:
-    """From the terminal without showing it, twice when it is a new password; from a pipe its first line."""
+def ask(backwards: bool) -> str:
+    """From the terminal, twice and unseen when it is a new password; from a pipe its first line."""
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\n")
-    if decrypt:
+    if backwards:
         return str(click.prompt("Encrypted password", err=True))
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
