@@ -1,9 +1,9 @@
 """`make bench`: CPU per query of Fairlead (one worker), HAProxy (TCP mode) and a direct connection, in turns.
 
 Every round runs each case against each target for a moment, in changing order; what counts is the median of
-the ratios of pairs that ran side by side, since machines are never quiet for long. The CPU time is that of all
-processes and threads of the product, in nanoseconds from the scheduler, read by the load generator at both
-ends of its window.
+the ratios of pairs that ran side by side, since machines are never quiet for long. The CPU time is that of
+all processes and threads of the product, in nanoseconds from the scheduler, which the load generator reads
+at both ends of its window.
 """
 
 from __future__ import annotations
