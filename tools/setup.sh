@@ -53,7 +53,7 @@ set_up_environment() {
         say "the environment in $VENV does not work any more: making it again"
         rm -rf $VENV
     fi
-    if ! command -v gcc >/dev/null; then
+    if ! echo '#include <stdio.h>' | gcc -fsyntax-only -x c - 2>/dev/null; then
         install_packages gcc libc6-dev
     fi
     if [ ! -x $VENV/bin/python ]; then
