@@ -3,6 +3,12 @@
 COMPILED_MODULES = [
     "fairlead.sql.lexer",
     "fairlead.sql.digest",
+    "fairlead.sql.info",
+    "fairlead.sql.cache",
+    "fairlead.sql.parser",
+    "fairlead.sql.settings",
+    "fairlead.sql.statements",
+    "fairlead.sql.classifier",
     "fairlead.protocol.tracker",
     "fairlead.cluster.board",
     "fairlead.net.syscalls",

@@ -1,0 +1,260 @@
+"""The connection phase: greeting, login packet, TLS request, authentication switch, change of user.
+
+Source: MariaDB documentation, "Connecting"; spec core.md c1. Every parser raises `ProtocolError` and nothing else.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from fairlead.protocol.constants import (
+    CLIENT_CONNECT_ATTRS,
+    CLIENT_CONNECT_WITH_DB,
+    CLIENT_MYSQL,
+    CLIENT_PLUGIN_AUTH,
+    CLIENT_PLUGIN_AUTH_LENENC,
+    CLIENT_PROTOCOL_41,
+    CLIENT_SECURE_CONNECTION,
+    CLIENT_SSL,
+    COM_CHANGE_USER,
+)
+from fairlead.protocol.errors import ProtocolError, bad_handshake
+from fairlead.protocol.packets import Reader, lenenc_string, parse_err
+
+# Bytes of the fixed part of a login packet, which alone is the request for TLS.
+HEAD_BYTES = 32
+_MAX_PACKET_SIZE = 16 * 1024 * 1024
+
+
+class Greeting(Struct, frozen=True):
+    """The server's first packet. `scramble` has 20 bytes."""
+
+    version: str
+    thread_id: int
+    scramble: bytes
+    capabilities: int
+    charset: int = 8
+    status: int = 2
+    plugin: str = "mysql_native_password"
+
+    def build(self) -> bytes:
+        """The payload."""
+        low = self.capabilities & 0xFFFFFFFF
+        extended = 0 if low & CLIENT_MYSQL else self.capabilities >> 32
+        return b"".join(
+            (
+                b"\x0a", self.version.encode(), b"\0", self.thread_id.to_bytes(4, "little"), self.scramble[:8], b"\0",
+                (low & 0xFFFF).to_bytes(2, "little"), bytes((self.charset & 0xFF,)), self.status.to_bytes(2, "little"),
+                (low >> 16).to_bytes(2, "little"), bytes((len(self.scramble) + 1,)), bytes(6),
+                extended.to_bytes(4, "little"), self.scramble[8:], b"\0", self.plugin.encode(), b"\0",
+            )
+        )  # fmt: skip
+
+
+def parse_greeting(payload: bytes) -> Greeting:
+    """A greeting; an error packet in its place is raised as ProtocolError with the server's code."""
+    if payload[:1] == b"\xff":
+        error = parse_err(payload)
+        raise ProtocolError(error.errno, error.sqlstate, error.message)
+    reader = Reader(payload)
+    if reader.integer(1) != 10:
+        raise bad_handshake()
+    version = reader.until_null().decode("utf-8", "replace")
+    thread_id = reader.integer(4)
+    scramble = reader.take(8)
+    reader.take(1)
+    capabilities = reader.integer(2)
+    charset = reader.integer(1)
+    status = reader.integer(2)
+    capabilities |= reader.integer(2) << 16
+    size = reader.integer(1)
+    reader.take(6)
+    extended = reader.integer(4)
+    if not capabilities & CLIENT_MYSQL:
+        capabilities |= extended << 32
+    scramble += reader.take(max(12, size - 9))
+    plugin = ""
+    if reader.left():
+        reader.take(1)
+        plugin = reader.rest().split(b"\0", 1)[0].decode("ascii", "replace")
+    if capabilities & CLIENT_PROTOCOL_41 == 0 or len(scramble) < 20:
+        raise bad_handshake()
+    return Greeting(version, thread_id, scramble[:20], capabilities, charset, status, plugin)
+
+
+def client_version(version: str) -> str:
+    """The version without the `5.5.5-` that MariaDB 10 puts in front."""
+    return version.removeprefix("5.5.5-")
+
+
+class HandshakeResponse(Struct, frozen=True):
+    """The login packet of a client. `attributes_raw`: its connection attributes as they came."""
+
+    capabilities: int
+    charset: int
+    user: str
+    auth: bytes
+    database: str = ""
+    plugin: str = ""
+    attributes_raw: bytes = b""
+    max_packet: int = _MAX_PACKET_SIZE
+
+
+def is_ssl_request(payload: bytes) -> bool:
+    """Whether this is the short login packet that asks for TLS."""
+    return len(payload) == HEAD_BYTES and bool(int.from_bytes(payload[:4], "little") & CLIENT_SSL)
+
+
+def _head(capabilities: int, charset: int, max_packet: int) -> bytes:
+    low = capabilities & 0xFFFFFFFF
+    extended = 0 if low & CLIENT_MYSQL else capabilities >> 32
+    return b"".join(
+        (
+            low.to_bytes(4, "little"), max_packet.to_bytes(4, "little"), bytes((charset & 0xFF,)), bytes(19),
+            extended.to_bytes(4, "little"),
+        )
+    )  # fmt: skip
+
+
+def build_ssl_request(capabilities: int, charset: int) -> bytes:
+    """The payload that asks for TLS."""
+    return _head(capabilities | CLIENT_SSL, charset, _MAX_PACKET_SIZE)
+
+
+def parse_handshake_response(payload: bytes, offered: int) -> HandshakeResponse:
+    """A login packet; clients older than 4.1 are refused. `offered`: the capabilities of our greeting."""
+    reader = Reader(payload)
+    try:
+        capabilities = reader.integer(4)
+        if not capabilities & CLIENT_PROTOCOL_41:
+            raise bad_handshake()
+        max_packet = reader.integer(4)
+        charset = reader.integer(1)
+        reader.take(19)
+        extended = reader.integer(4)
+        if not capabilities & CLIENT_MYSQL:
+            capabilities |= extended << 32
+        usable = capabilities & offered
+        user = reader.until_null().decode("utf-8", "surrogateescape")
+        auth = _auth_response(reader, usable)
+        database = plugin = ""
+        if capabilities & CLIENT_CONNECT_WITH_DB and reader.left():
+            database = reader.until_null().decode("utf-8", "surrogateescape")
+        if capabilities & CLIENT_PLUGIN_AUTH and reader.left():
+            plugin = _until_null_or_end(reader).decode("ascii", "replace")
+        attributes = b""
+        if capabilities & CLIENT_CONNECT_ATTRS and reader.left():
+            attributes = reader.string()
+    except ProtocolError:
+        raise bad_handshake() from None
+    return HandshakeResponse(capabilities, charset, user, auth, database, plugin, attributes, max_packet)
+
+
+def _until_null_or_end(reader: Reader) -> bytes:
+    if b"\0" in reader.data[reader.position :]:
+        return reader.until_null()
+    return reader.rest()
+
+
+def _auth_response(reader: Reader, capabilities: int) -> bytes:
+    if not reader.left():
+        return b""
+    if capabilities & CLIENT_PLUGIN_AUTH_LENENC:
+        return reader.string()
+    if capabilities & CLIENT_SECURE_CONNECTION:
+        return reader.take(reader.integer(1))
+    return reader.until_null()
+
+
+def build_handshake_response(response: HandshakeResponse) -> bytes:
+    """The payload of a login packet."""
+    caps = response.capabilities
+    payload = _head(caps, response.charset, response.max_packet)
+    payload += response.user.encode("utf-8", "surrogateescape") + b"\0"
+    if caps & CLIENT_PLUGIN_AUTH_LENENC:
+        payload += lenenc_string(response.auth)
+    else:
+        payload += bytes((len(response.auth),)) + response.auth
+    if caps & CLIENT_CONNECT_WITH_DB:
+        payload += response.database.encode("utf-8", "surrogateescape") + b"\0"
+    if caps & CLIENT_PLUGIN_AUTH:
+        payload += response.plugin.encode() + b"\0"
+    if caps & CLIENT_CONNECT_ATTRS:
+        payload += lenenc_string(response.attributes_raw)
+    return payload
+
+
+def parse_attributes(raw: bytes) -> dict[str, str]:
+    """Connection attributes as text; a malformed rest is left out."""
+    attributes: dict[str, str] = {}
+    reader = Reader(raw)
+    try:
+        while reader.left():
+            name = reader.string().decode("utf-8", "replace")
+            attributes[name] = reader.string().decode("utf-8", "replace")
+    except ProtocolError:
+        return attributes
+    return attributes
+
+
+class AuthSwitch(Struct, frozen=True):
+    """The server asks for another authentication method."""
+
+    plugin: str
+    data: bytes
+
+
+def build_auth_switch(plugin: str, data: bytes) -> bytes:
+    """The payload that asks a client for another method."""
+    return b"\xfe" + plugin.encode() + b"\0" + data + b"\0"
+
+
+def parse_auth_switch(payload: bytes) -> AuthSwitch:
+    """The payload of such a request."""
+    if len(payload) == 1:
+        raise ProtocolError(1251, "08004", "The server asks for the authentication of versions before 4.1")
+    reader = Reader(payload, 1)
+    plugin = _until_null_or_end(reader).decode("ascii", "replace")
+    return AuthSwitch(plugin, reader.rest().rstrip(b"\0")[:20] if plugin == "mysql_native_password" else reader.rest())
+
+
+class ChangeUserRequest(Struct, frozen=True):
+    """COM_CHANGE_USER. `charset` 0: not given."""
+
+    user: str
+    auth: bytes
+    database: str = ""
+    charset: int = 0
+    plugin: str = ""
+    attributes_raw: bytes = b""
+
+
+def parse_change_user(payload: bytes, capabilities: int) -> ChangeUserRequest:
+    """The payload of COM_CHANGE_USER behind the command byte."""
+    reader = Reader(payload)
+    user = reader.until_null().decode("utf-8", "surrogateescape")
+    auth = reader.take(reader.integer(1)) if capabilities & CLIENT_SECURE_CONNECTION else reader.until_null()
+    database = reader.until_null().decode("utf-8", "surrogateescape")
+    charset = 0
+    plugin = ""
+    attributes = b""
+    if reader.left() >= 2:
+        charset = reader.integer(2)
+    if capabilities & CLIENT_PLUGIN_AUTH and reader.left():
+        plugin = _until_null_or_end(reader).decode("ascii", "replace")
+    if capabilities & CLIENT_CONNECT_ATTRS and reader.left():
+        attributes = reader.string()
+    return ChangeUserRequest(user, auth, database, charset, plugin, attributes)
+
+
+def build_change_user(request: ChangeUserRequest, capabilities: int) -> bytes:
+    """The payload of COM_CHANGE_USER, command byte included."""
+    payload = bytes((COM_CHANGE_USER,)) + request.user.encode("utf-8", "surrogateescape") + b"\0"
+    payload += bytes((len(request.auth),)) + request.auth
+    payload += request.database.encode("utf-8", "surrogateescape") + b"\0"
+    payload += request.charset.to_bytes(2, "little")
+    if capabilities & CLIENT_PLUGIN_AUTH:
+        payload += request.plugin.encode() + b"\0"
+    if capabilities & CLIENT_CONNECT_ATTRS:
+        payload += lenenc_string(request.attributes_raw)
+    return payload

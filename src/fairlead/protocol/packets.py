@@ -1,0 +1,256 @@
+"""Packets of the command phase as values: framing, length-encoded integers, OK, ERR, and small result sets.
+
+Functions that parse raise `ProtocolError`; functions ending in `_payload` give a payload, `build_*` whole packets.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from fairlead.protocol.constants import (
+    CLIENT_DEPRECATE_EOF,
+    CLIENT_SESSION_TRACK,
+    MAX_PACKET,
+    SERVER_SESSION_STATE_CHANGED,
+    SERVER_STATUS_AUTOCOMMIT,
+    SESSION_TRACK_SCHEMA,
+    SESSION_TRACK_SYSTEM_VARIABLES,
+)
+from fairlead.protocol.errors import ProtocolError, malformed
+
+
+def frame(sequence: int, payload: bytes) -> bytes:
+    """A payload as one packet, or several if it does not fit one."""
+    if len(payload) < MAX_PACKET:
+        return len(payload).to_bytes(3, "little") + bytes((sequence & 0xFF,)) + payload
+    parts = []
+    position = 0
+    while True:
+        piece = payload[position : position + MAX_PACKET]
+        parts.append(len(piece).to_bytes(3, "little") + bytes((sequence & 0xFF,)) + piece)
+        sequence += 1
+        position += len(piece)
+        if len(piece) < MAX_PACKET:
+            return b"".join(parts)
+
+
+def lenenc(value: int) -> bytes:
+    """A length-encoded integer."""
+    if value < 0xFB:
+        return bytes((value,))
+    if value < 1 << 16:
+        return b"\xfc" + value.to_bytes(2, "little")
+    if value < 1 << 24:
+        return b"\xfd" + value.to_bytes(3, "little")
+    return b"\xfe" + value.to_bytes(8, "little")
+
+
+def lenenc_string(value: bytes) -> bytes:
+    """A length-encoded string."""
+    return lenenc(len(value)) + value
+
+
+class Reader:
+    """Reads fields off a payload; every read checks that the bytes are there."""
+
+    __slots__ = ("data", "position")
+
+    def __init__(self, data: bytes, position: int = 0) -> None:
+        self.data = data
+        self.position = position
+
+    def left(self) -> int:
+        """Bytes not read yet."""
+        return len(self.data) - self.position
+
+    def take(self, count: int) -> bytes:
+        """So many bytes."""
+        end = self.position + count
+        if count < 0 or end > len(self.data):
+            raise malformed("it ends too early")
+        piece = self.data[self.position : end]
+        self.position = end
+        return piece
+
+    def integer(self, size: int) -> int:
+        """A little-endian integer of `size` bytes."""
+        return int.from_bytes(self.take(size), "little")
+
+    def lenenc(self) -> int | None:
+        """A length-encoded integer; None for NULL."""
+        first = self.integer(1)
+        if first < 0xFB:
+            return first
+        if first == 0xFB:
+            return None
+        if first == 0xFC:
+            return self.integer(2)
+        if first == 0xFD:
+            return self.integer(3)
+        if first == 0xFE:
+            return self.integer(8)
+        raise malformed("a length that does not exist")
+
+    def number(self) -> int:
+        """A length-encoded integer that must not be NULL."""
+        value = self.lenenc()
+        if value is None:
+            raise malformed("NULL where a number has to be")
+        return value
+
+    def string(self) -> bytes:
+        """A length-encoded string."""
+        return self.take(self.number())
+
+    def nullable(self) -> bytes | None:
+        """A length-encoded string or NULL."""
+        size = self.lenenc()
+        return None if size is None else self.take(size)
+
+    def until_null(self) -> bytes:
+        """Bytes up to a NUL, which is skipped."""
+        end = self.data.find(b"\0", self.position)
+        if end < 0:
+            raise malformed("a string without its end")
+        piece = self.data[self.position : end]
+        self.position = end + 1
+        return piece
+
+    def rest(self) -> bytes:
+        """Everything that is left."""
+        return self.take(self.left())
+
+
+class Ok(Struct, frozen=True):
+    """An OK packet. `variables`, `schema`: what session tracking reported."""
+
+    affected: int = 0
+    insert_id: int = 0
+    status: int = 0
+    warnings: int = 0
+    info: str = ""
+    variables: dict[str, str] = {}
+    schema: str | None = None
+
+
+class Err(Struct, frozen=True):
+    """An ERR packet."""
+
+    errno: int
+    sqlstate: str
+    message: str
+
+
+def parse_ok(payload: bytes, capabilities: int) -> Ok:
+    """An OK packet (first byte 0x00, or 0xFE where EOF is deprecated)."""
+    reader = Reader(payload, 1)
+    affected = reader.number()
+    insert_id = reader.number()
+    status = reader.integer(2)
+    warnings = reader.integer(2)
+    info = b""
+    variables: dict[str, str] = {}
+    schema = None
+    if reader.left():
+        if capabilities & CLIENT_SESSION_TRACK:
+            info = reader.string()
+            if status & SERVER_SESSION_STATE_CHANGED and reader.left():
+                variables, schema = _parse_tracking(Reader(reader.string()))
+        else:
+            info = reader.rest()
+    return Ok(affected, insert_id, status, warnings, info.decode("utf-8", "replace"), variables, schema)
+
+
+def _parse_tracking(reader: Reader) -> tuple[dict[str, str], str | None]:
+    variables: dict[str, str] = {}
+    schema = None
+    while reader.left():
+        kind = reader.integer(1)
+        data = Reader(reader.string())
+        if kind == SESSION_TRACK_SYSTEM_VARIABLES:
+            while data.left():
+                name = data.string().decode("utf-8", "replace")
+                variables[name] = (data.nullable() or b"").decode("utf-8", "replace")
+        elif kind == SESSION_TRACK_SCHEMA:
+            schema = data.string().decode("utf-8", "replace")
+    return variables, schema
+
+
+def parse_err(payload: bytes) -> Err:
+    """An ERR packet; one that is cut short gives what there is."""
+    if len(payload) < 3 or payload[0] != 0xFF:
+        return Err(2027, "HY000", "malformed error packet")
+    errno = int.from_bytes(payload[1:3], "little")
+    if payload[3:4] == b"#" and len(payload) >= 9:
+        return Err(errno, payload[4:9].decode("ascii", "replace"), payload[9:].decode("utf-8", "replace"))
+    return Err(errno, "HY000", payload[3:].decode("utf-8", "replace"))
+
+
+def ok_payload(
+    capabilities: int, *, affected: int = 0, insert_id: int = 0, status: int = SERVER_STATUS_AUTOCOMMIT,
+    warnings: int = 0, session_state: bytes = b"", header: int = 0,
+) -> bytes:  # fmt: skip
+    """The payload of an OK packet; `session_state` is what `session_variables` gives."""
+    if session_state and capabilities & CLIENT_SESSION_TRACK:
+        status |= SERVER_SESSION_STATE_CHANGED
+    payload = bytes((header,)) + lenenc(affected) + lenenc(insert_id)
+    payload += status.to_bytes(2, "little") + warnings.to_bytes(2, "little")
+    if status & SERVER_SESSION_STATE_CHANGED:
+        payload += lenenc(0) + lenenc_string(session_state)
+    return payload
+
+
+def build_ok(sequence: int, *, status: int = SERVER_STATUS_AUTOCOMMIT) -> bytes:
+    """A plain OK packet."""
+    return frame(sequence, ok_payload(0, status=status))
+
+
+def session_variables(values: dict[str, str]) -> bytes:
+    """Session state information that reports these system variables."""
+    parts = []
+    for name, value in values.items():
+        pair = lenenc_string(name.encode()) + lenenc_string(value.encode())
+        parts.append(bytes((SESSION_TRACK_SYSTEM_VARIABLES,)) + lenenc_string(pair))
+    return b"".join(parts)
+
+
+def err_payload(errno: int, sqlstate: str, message: str, *, with_state: bool = True) -> bytes:
+    """The payload of an ERR packet. Before the login is read `with_state` has to be False."""
+    payload = b"\xff" + errno.to_bytes(2, "little")
+    if with_state:
+        payload += b"#" + sqlstate.encode("ascii")
+    return payload + message.encode("utf-8", "surrogateescape")
+
+
+def build_err(sequence: int, errno: int, sqlstate: str, message: str, *, with_state: bool = True) -> bytes:
+    """An ERR packet."""
+    return frame(sequence, err_payload(errno, sqlstate, message, with_state=with_state))
+
+
+def column_payload(name: str, type_: int = 253, length: int = 1024, charset: int = 45) -> bytes:
+    """A column definition of an answer of the proxy itself."""
+    encoded = name.encode()
+    fixed = charset.to_bytes(2, "little") + length.to_bytes(4, "little") + bytes((type_,)) + b"\0\0\0\0\0"
+    return b"".join(
+        (lenenc_string(b"def"), lenenc(0), lenenc(0), lenenc(0), lenenc_string(encoded), lenenc(0), b"\x0c", fixed)
+    )
+
+
+def build_result_set(
+    sequence: int, columns: list[str], rows: list[list[str | None]], capabilities: int
+) -> bytes:
+    """A result set of text columns."""
+    packets = [lenenc(len(columns)), *(column_payload(name) for name in columns)]
+    eof = b"\xfe\x00\x00" + SERVER_STATUS_AUTOCOMMIT.to_bytes(2, "little")
+    if not capabilities & CLIENT_DEPRECATE_EOF:
+        packets.append(eof)
+    for row in rows:
+        packets.append(b"".join(b"\xfb" if value is None else lenenc_string(value.encode()) for value in row))
+    packets.append(ok_payload(capabilities, header=0xFE) if capabilities & CLIENT_DEPRECATE_EOF else eof)
+    return b"".join(frame(sequence + number, payload) for number, payload in enumerate(packets))
+
+
+__all__ = [
+    "Err", "Ok", "ProtocolError", "Reader", "build_err", "build_ok", "build_result_set", "column_payload",
+    "err_payload", "frame", "lenenc", "lenenc_string", "ok_payload", "parse_err", "parse_ok", "session_variables",
+]  # fmt: skip

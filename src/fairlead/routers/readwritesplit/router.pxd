@@ -1,0 +1,67 @@
+cimport cython
+
+from fairlead.cluster.board cimport Board
+from fairlead.routers.readwritesplit.decide cimport decide
+from fairlead.routers.readwritesplit.select cimport Candidates
+from fairlead.session.backend cimport Backend
+from fairlead.session.router cimport RouterSession
+from fairlead.session.session cimport Session
+from fairlead.session.statement cimport Statement
+from fairlead.session.trx cimport TrxTracker
+
+cdef long long _TRX_BITS
+cdef long long _MASTER_READ
+cdef long long _READ
+cdef int _MASTER
+cdef int _USABLE
+cdef int _RUNNING
+cdef int _K_CLIENT
+cdef int _ROUTED
+cdef int _WAIT
+cdef int _FAILED
+cdef int _TARGET_MASK
+cdef int _T_MASTER
+cdef int _T_SLAVE
+cdef int _T_ALL
+cdef int _T_LAST
+cdef int _COM_QUERY
+
+cdef class RwsSession(RouterSession):
+    cdef public Session session
+    cdef public object config
+    cdef public Board board
+    cdef public Candidates candidates
+    cdef public Backend master
+    cdef public Backend trx_target
+    cdef public Backend last_target
+    cdef public int last_kind
+    cdef public bint locked
+    cdef public bint plain
+    cdef public set temp_tables
+    cdef public object next_trx
+    cdef public bint next_trx_used
+    cdef bytearray _retry
+    cdef int _retry_command
+    cdef long long _retry_ps
+    cdef bint _retriable
+    cdef set _tried
+    cdef object _command_packet
+    cdef int _decision
+    cdef long long _generation
+    cdef Py_ssize_t _service
+    cdef list _pairs
+    cdef bint _variables_on_all
+
+    @cython.locals(trx=TrxTracker, mask="long long", decision=int, kind=int, all_by_command=bint, session=Session,
+                   result=int)
+    cpdef int route(self, Statement statement) except -1
+    @cython.locals(backend=Backend)
+    cdef int _to_slave(self, Statement statement) except -1
+    @cython.locals(backend=Backend)
+    cdef int _to_master(self, Statement statement) except -1
+    @cython.locals(master=Backend, status="long long")
+    cpdef Backend usable_master(self)
+    cdef void _write(self, Backend backend, Statement statement, bint is_read) except *
+    cdef void _count(self, Backend backend, int kind) except *
+    @cython.locals(trx=TrxTracker)
+    cpdef void backend_done(self, object backend, int kind, long long entry_id) except *

@@ -1,0 +1,32 @@
+cimport cython
+
+from fairlead.cluster.board cimport Board
+from fairlead.session.backend cimport Backend
+
+cdef long long _USABLE
+cdef long long _RUNNING
+cdef long long _CONNECT_MASK
+cdef long long _MASTER
+cdef long long _SLAVE
+cdef long long _MAINT
+
+cdef class Candidates:
+    cdef public Board board
+    cdef public list backends
+    cdef public object config
+    cdef int _limit
+    cdef int _criteria
+    cdef bint _accept_reads
+    cdef int _slaves_max
+
+    @cython.locals(backend=Backend, status="long long", rank="long long", best="long long", found=bint)
+    cpdef long long current_rank(self, Backend master) except? -1
+    @cython.locals(backend=Backend, best=Backend, status="long long", rank="long long", best_rank="long long",
+                   count="long long", best_count="long long")
+    cpdef Backend best_master(self, bint may_connect, set tried)
+    @cython.locals(backend=Backend, best=Backend, status="long long", rank="long long", lag="long long",
+                   score="long long", best_score="long long", klass=int, best_klass=int, connected=int, used=bint)
+    cpdef Backend best_slave(self, Backend master, bint may_connect, int lag_limit, set tried)
+    cdef long long _score(self, Backend backend, long long lag) except? -1
+    @cython.locals(backend=Backend, count=int)
+    cpdef int connected_slaves(self, Backend master) except -1

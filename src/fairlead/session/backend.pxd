@@ -1,0 +1,73 @@
+cimport cython
+
+from fairlead.cluster.board cimport Board
+from fairlead.net.channel cimport Channel, Handler
+from fairlead.protocol.tracker cimport ReplyTracker
+from fairlead.session.statement cimport Statement
+
+cdef int _K_NONE
+cdef int _K_CLIENT
+cdef int _K_VERIFY
+cdef int _K_REPLAY
+cdef int _B_READY
+cdef int _B_CLOSED
+cdef int _B_FAILED
+cdef int _B_CONNECTING
+cdef int _B_LOGIN
+cdef int _B_REPLAY
+cdef int _R_ERR
+cdef int _R_BROKEN
+cdef int _COM_PREPARE
+
+cdef class BackendOwner:
+    cdef public dict statements
+
+    cpdef void client_bytes(self, Backend backend, bytearray buf, Py_ssize_t start, Py_ssize_t end) except *
+    cpdef bint first_packet(self, Backend backend, bytearray buf, Py_ssize_t start, Py_ssize_t end) except -1
+    cpdef void reply_done(self, Backend backend, int kind, int command, long long entry_id) except *
+
+
+cdef class Backend(Handler):
+    cdef public BackendOwner owner
+    cdef public object server
+    cdef public int slot
+    cdef public int index
+    cdef public int state
+    cdef public Channel channel
+    cdef public ReplyTracker tracker
+    cdef public long long capabilities
+    cdef public int pending
+    cdef public int head_kind
+    cdef public int head_command
+    cdef public long long head_id
+    cdef bint _replying
+    cdef public bint sent_to_client
+    cdef public bint swallow
+    cdef list _more
+    cdef public list backlog
+    cdef public dict ps_ids
+    cdef public dict ps_types
+    cdef public set preparing
+    cdef public long long used_turn
+    cdef public long long written_us
+    cdef public long long opened_us
+    cdef public long long thread_id
+    cdef public object login
+    cdef public str failure
+    cdef public str last_error
+    cdef public bint replay_failed
+    cdef public bint current_read
+    cdef Board _board
+    cdef Py_ssize_t _counters
+    cdef public bint tls
+    cdef public long long active_us
+
+    cpdef void write(self, Statement statement, int kind, long long entry_id, bint is_read) except *
+    @cython.locals(size=Py_ssize_t, p="unsigned char *", server_id="unsigned int")
+    cdef bint _write_now(self, Statement statement) except -1
+    cpdef void expect(self, int command, int kind, long long entry_id) except *
+    @cython.locals(pos=Py_ssize_t, new=Py_ssize_t, kind=int, tracker=ReplyTracker, begun=bint, forward=bint)
+    cdef Py_ssize_t _replies(self, bytearray buf, Py_ssize_t start, Py_ssize_t end) except -1
+    @cython.locals(kind=int, command=int, entry_id="long long")
+    cdef void _finish_reply(self) except *
+    cpdef bint in_use(self) except -1

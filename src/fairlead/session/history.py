@@ -1,0 +1,126 @@
+"""The session commands of a session: what a new server connection has to repeat to be in the same state.
+
+Entries are in the order in which they were first executed; ids are the session's own, 1 ... 2^32-2, and are also
+the ids of prepared statements that the client sees. Invariants: at most `limit` prunable entries; identical
+prunable entries stand once, at their newest place; outcomes are known only for entries whose reply was delivered.
+Source: spec routers_monitors.md A.7.
+"""
+
+from __future__ import annotations
+
+# Largest id, after which numbering starts again at 1.
+ID_MAX = 0xFFFFFFFE
+# Outcomes remembered of commands that are no longer in the history, for replies of slow servers.
+RESPONSES_MAX = 50
+
+
+class Entry:
+    """One session command. `ok` is None until the reply has been delivered to the client."""
+
+    __slots__ = ("command", "id", "is_prepare", "ok", "packet")
+
+    def __init__(self, entry_id: int, command: int, packet: bytes, is_prepare: bool) -> None:
+        self.id = entry_id
+        self.command = command
+        self.packet = packet
+        self.is_prepare = is_prepare
+        self.ok: bool | None = None
+
+
+class History:
+    """`limit` 0 keeps nothing; `prune` False gives the history up for good when it is full."""
+
+    def __init__(self, limit: int, prune: bool, disabled: bool) -> None:
+        self.limit = 0 if disabled else limit
+        self.prune = prune and not disabled
+        self.entries: dict[int, Entry] = {}
+        # Outcome of every recent command by id: True for OK.
+        self.responses: dict[int, bool] = {}
+        self.pruned = False
+        self._by_packet: dict[bytes, int] = {}
+        self._last_id = 0
+        self._prunable = 0
+
+    def next_id(self) -> int:
+        """A new id."""
+        self._last_id = self._last_id % ID_MAX + 1
+        return self._last_id
+
+    def can_recover(self) -> bool:
+        """Whether a new connection can be brought to the state of the session."""
+        if self.prune or not self.pruned:
+            return True
+        return not self.responses and not self.entries
+
+    def add(self, entry_id: int, command: int, packet: bytes, is_prepare: bool) -> Entry | None:
+        """Record a command that is on its way; None if nothing is kept."""
+        if self.limit == 0 and not is_prepare:
+            self.pruned = True
+            return None
+        if self.pruned and not self.prune and not is_prepare:
+            return None
+        entry = Entry(entry_id, command, packet, is_prepare)
+        if not is_prepare and self.prune:
+            earlier = self._by_packet.pop(packet, None)
+            if earlier is not None and self.entries.pop(earlier, None) is not None:
+                self._prunable -= 1
+        self.entries[entry_id] = entry
+        if not is_prepare:
+            self._by_packet[packet] = entry_id
+            self._prunable += 1
+            if self._prunable > self.limit:
+                self._overflow()
+        return entry
+
+    def _overflow(self) -> None:
+        self.pruned = True
+        if not self.prune:
+            for entry in [entry for entry in self.entries.values() if not entry.is_prepare]:
+                del self.entries[entry.id]
+            self._by_packet.clear()
+            self._prunable = 0
+            return
+        for entry in self.entries.values():
+            if not entry.is_prepare:
+                self._remove(entry)
+                return
+
+    def _remove(self, entry: Entry) -> None:
+        del self.entries[entry.id]
+        if not entry.is_prepare:
+            self._prunable -= 1
+            if self._by_packet.get(entry.packet) == entry.id:
+                del self._by_packet[entry.packet]
+
+    def delivered(self, entry_id: int, ok: bool) -> None:
+        """The client has got the reply to this command."""
+        entry = self.entries.get(entry_id)
+        if entry is not None:
+            entry.ok = ok
+            if entry.is_prepare and not ok:
+                self._remove(entry)
+        self.responses[entry_id] = ok
+        while len(self.responses) > RESPONSES_MAX:
+            del self.responses[next(iter(self.responses))]
+
+    def expected(self, entry_id: int) -> bool | None:
+        """What the client was told of this command; None if that is not known (yet)."""
+        return self.responses.get(entry_id)
+
+    def forget(self, entry_id: int) -> None:
+        """Remove a command that can still be taken back: it failed on its way, or its statement was closed."""
+        entry = self.entries.get(entry_id)
+        if entry is not None:
+            self._remove(entry)
+        self.responses.pop(entry_id, None)
+
+    def clear(self) -> None:
+        """Forget everything: the client changed its user or reset the connection. Ids go on."""
+        self.entries.clear()
+        self.responses.clear()
+        self._by_packet.clear()
+        self._prunable = 0
+        self.pruned = False
+
+    def __len__(self) -> int:
+        return len(self.entries)

@@ -1,0 +1,398 @@
+"""The login of a client, and its repetition in a session by COM_CHANGE_USER.
+
+Steps: greeting -> (PROXY header) -> (TLS) -> handshake response -> (authentication switch) -> (wait for the accounts
+to be read again) -> verdict. A client that is refused gets the error the server itself would give. The account's
+existence is not revealed: an unknown user goes through the whole exchange. Source: spec core.md c1, c3, c5.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fairlead.accounts.authenticators import Accepted, NeedMore, Refused, SwitchTo, authenticator_for
+from fairlead.net import proxyproto
+from fairlead.protocol import packets
+from fairlead.protocol.constants import (
+    CLIENT_CONNECT_WITH_DB,
+    CLIENT_SESSION_TRACK,
+    CLIENT_SSL,
+    SERVER_STATUS_AUTOCOMMIT,
+)
+from fairlead.protocol.errors import ProtocolError
+from fairlead.protocol.handshake import (
+    Greeting,
+    HandshakeResponse,
+    build_auth_switch,
+    is_ssl_request,
+    parse_change_user,
+    parse_handshake_response,
+)
+
+if TYPE_CHECKING:
+    from fairlead.session.client import ClientConnection
+    from fairlead.session.session import Session
+
+# A login packet larger than this is refused, in bytes: connection attributes may take 64 KiB and more.
+LOGIN_PACKET_BYTES_MAX = 1024 * 1024
+# Time for the whole login, in milliseconds.
+LOGIN_TIMEOUT_MS = 10_000
+
+_PLUGIN = "mysql_native_password"
+
+
+class Exchange:
+    """What the login and the change of user have in common: from a user's claim to a verdict."""
+
+    def __init__(self, connection: ClientConnection, session: Session) -> None:
+        self.connection = connection
+        self.session = session
+        self.listener = connection.listener
+        self.service = connection.listener.service
+        self.host = connection.host
+        self.sequence = 0
+        self.scramble: bytes = b""
+        self.user = ""
+        self.database = ""
+        self.plugin = ""
+        self.token = b""
+        self.account: Any = None
+        self._exchange: Any = None
+        self._reloaded = False
+        self._waiting = False
+
+    # -- packets
+
+    def feed(self, buf: bytearray, start: int, end: int) -> int:
+        """Data of the client; returns what was consumed."""
+        if self._waiting:
+            return start
+        if end - start < 4:
+            return start
+        length = buf[start] | (buf[start + 1] << 8) | (buf[start + 2] << 16)
+        channel = self.connection.channel
+        assert channel is not None
+        if length > LOGIN_PACKET_BYTES_MAX:
+            self.refuse(1043, "08S01", "Bad handshake")
+            return end
+        if end - start < 4 + length:
+            channel.want = 4 + length
+            return start
+        sequence = buf[start + 3]
+        if sequence != self.sequence & 0xFF:
+            self.refuse(1156, "08S01", "Got packets out of order")
+            return end
+        self.sequence = sequence + 1
+        try:
+            self.packet(bytes(buf[start + 4 : start + 4 + length]))
+        except ProtocolError as error:
+            self.refuse(error.errno, error.sqlstate, error.message)
+            return end
+        return start + 4 + length
+
+    def packet(self, payload: bytes) -> None:
+        """One whole packet of the exchange."""
+        self._step(payload)
+
+    def send(self, payload: bytes) -> None:
+        """Send a packet with the next sequence number."""
+        data = bytearray(packets.frame(self.sequence & 0xFF, payload))
+        self.sequence += 1
+        assert self.connection.channel is not None
+        self.connection.channel.send(data, 0, len(data))
+
+    def refuse(self, code: int, sqlstate: str, message: str) -> None:
+        """Tell the client and end."""
+        raise NotImplementedError
+
+    def accepted(self, sha1: bytes) -> None:
+        """The password was right."""
+        raise NotImplementedError
+
+    # -- the account
+
+    def identify(self) -> None:
+        """Find the account of the claimed user, by name if its hosts are names."""
+        session = self.session
+        directory = self.service.directory
+        if not self.host.resolves_names() or session.local_socket or not directory.needs_name(self.user):
+            self._identified(None)
+            return
+        self._wait()
+        self.host.resolve_name(session.remote, self._identified)
+
+    def _wait(self) -> None:
+        self._waiting = True
+        if self.connection.channel is not None:
+            self.connection.channel.pause()
+
+    def _go_on(self) -> None:
+        if self._waiting:
+            self._waiting = False
+            if self.connection.channel is not None:
+                self.connection.channel.resume()
+
+    def _identified(self, host_name: str | None) -> None:
+        if self.session.closed:
+            return
+        self._go_on()
+        self.account = self.service.directory.find(
+            self.user, "localhost" if self.session.local_socket else self.session.remote, host_name,
+            match_host=self.listener.options.match_host,
+        )  # fmt: skip
+        if self.account is None and not self._reloaded:
+            self._reload()
+            return
+        self._judge_account()
+
+    def _reload(self) -> None:
+        """An unknown account: the accounts are read again before the client hears of it."""
+        self._reloaded = True
+        self._wait()
+        self.host.reload_accounts(self.service, self._accounts_read)
+
+    def _accounts_read(self) -> None:
+        if self.session.closed or self.connection.closed:
+            return
+        self._go_on()
+        self.identify()
+
+    def _judge_account(self) -> None:
+        account = self.account
+        if account is not None and not self._root_allowed():
+            account = self.account = None
+        authenticator = authenticator_for(account)
+        if authenticator is None:
+            assert account is not None
+            self.refuse(1524, "HY000", f"Plugin '{account.plugin}' is not loaded")
+            return
+        self._exchange = authenticator.begin(account, self.scramble, self.listener.options)
+        self._outcome(self._exchange.start(self.plugin, self.token))
+
+    def _root_allowed(self) -> bool:
+        return self.user != "root" or bool(self.service.params.get("enable_root_user"))
+
+    def _step(self, payload: bytes) -> None:
+        if self._exchange is None:
+            self.refuse(1043, "08S01", "Bad handshake")
+            return
+        self._outcome(self._exchange.step(payload))
+
+    def _outcome(self, outcome: Any) -> None:
+        if isinstance(outcome, SwitchTo):
+            self.send(build_auth_switch(outcome.plugin, outcome.data))
+        elif isinstance(outcome, Accepted):
+            self.accepted(outcome.sha1)
+        elif isinstance(outcome, Refused):
+            self._denied(outcome.using_password)
+        elif not isinstance(outcome, NeedMore):
+            raise TypeError(f"unexpected outcome of an authentication: {outcome!r}")
+
+    def _denied(self, using_password: bool) -> None:
+        session = self.session
+        self.host.login_failed(self.service, session, self.user, known=self.account is not None)
+        word = "YES" if using_password else "NO"
+        self.refuse(
+            1045, "28000", f"Access denied for user '{self.user}'@'{session.remote}' (using password: {word})"
+        )  # fmt: skip
+
+    def check_database(self) -> bool:
+        """Whether the default database may be used; the client is refused if not."""
+        if not self.database:
+            return True
+        code = self.service.check_database(self.account, self.database, "")
+        if not code:
+            return True
+        if code == 1049 and not self._reloaded:
+            self._reloaded = True
+            self._wait()
+            self.host.reload_accounts(self.service, self._database_read)
+            return False
+        error = self.session.database_error(code, self.database)
+        self.refuse(*error)
+        return False
+
+    def _database_read(self) -> None:
+        if self.session.closed or self.connection.closed:
+            return
+        self._go_on()
+        self.after_password()
+
+    def after_password(self) -> None:
+        """The password was right; what is left is the database and the session."""
+        raise NotImplementedError
+
+    def backend_credentials(self, sha1: bytes) -> tuple[str, bytes]:
+        """User and SHA1(password) for the servers: the client's own, or those it is mapped to."""
+        mapping = self.listener.mapping
+        mapped = mapping.map_user(self.user) if mapping is not None else None
+        return (self.user, sha1) if mapped is None else (mapped.user, mapped.sha1)
+
+
+class Login(Exchange):
+    """The login at the beginning of a connection."""
+
+    def __init__(self, connection: ClientConnection, session: Session) -> None:
+        super().__init__(connection, session)
+        self._first = True
+        self._tls_done = False
+        self._response: HandshakeResponse | None = None
+        self._sha1 = b""
+
+    def greet(self) -> None:
+        """Send the greeting."""
+        self.scramble = self.host.scramble()
+        greeting = self.host.greeting(self.listener)
+        self._greeting = Greeting(
+            version=greeting.version,
+            thread_id=self.session.id & 0xFFFFFFFF,
+            scramble=self.scramble,
+            capabilities=greeting.capabilities | (CLIENT_SSL if self.listener.tls is not None else 0),
+            charset=greeting.charset,
+            status=SERVER_STATUS_AUTOCOMMIT,
+            plugin=_PLUGIN,
+        )
+        self.send(self._greeting.build())
+
+    def feed(self, buf: bytearray, start: int, end: int) -> int:
+        """The first bytes may be a PROXY header."""
+        if self._first:
+            header = proxyproto.parse_header(bytes(buf[start : min(end, start + proxyproto.HEADER_BYTES_MAX)]))
+            if isinstance(header, proxyproto.NeedMore):
+                return start
+            self._first = False
+            if isinstance(header, proxyproto.Malformed):
+                self.refuse(1043, "08S01", "Bad handshake")
+                return end
+            if isinstance(header, proxyproto.Header):
+                networks = self.listener.networks
+                if networks is None or not networks.matches(self.session.remote, self.session.local_socket):
+                    self.refuse(1130, "HY000", f"Proxy header is not accepted from {self.session.remote}")
+                    return end
+                if not header.local:
+                    self.session.remote = header.source
+                    self.session.remote_port = header.port
+                    self.session.local_socket = False
+                return start + header.consumed
+        return super().feed(buf, start, end)
+
+    def packet(self, payload: bytes) -> None:
+        if self._response is not None:
+            super().packet(payload)
+            return
+        if is_ssl_request(payload):
+            if self.listener.tls is None or self._tls_done:
+                self.refuse(1043, "08S01", "Bad handshake")
+                return
+            self._tls_done = True
+            self.host.start_client_tls(self.connection)
+            return
+        response = parse_handshake_response(payload, self._greeting.capabilities)
+        self._response = response
+        session = self.session
+        session.capabilities = response.capabilities & self._greeting.capabilities
+        session.charset = response.charset
+        session.attributes = response.attributes_raw
+        session.listener = self.listener
+        session.user = self.user = response.user
+        self.database = response.database if response.capabilities & CLIENT_CONNECT_WITH_DB else ""
+        self.plugin = response.plugin
+        self.token = response.auth
+        if self.listener.demands_tls and not self._tls_done:
+            self._denied(bool(self.token))
+            return
+        self.identify()
+
+    def tls_failed(self, reason: str) -> None:
+        """The TLS negotiation failed; there is no way left to tell the client."""
+        self.host.log(30, f"TLS with {self.session.remote} failed: {reason}", self.session)
+
+    def refuse(self, code: int, sqlstate: str, message: str) -> None:
+        self.send(packets.err_payload(code, sqlstate, message))
+        if code == 1045 and self.service.params.get("log_auth_warnings", True):
+            self.host.log(30, f"{message} (listener {self.listener.name})", self.session)
+        self.session.close("login refused")
+
+    def accepted(self, sha1: bytes) -> None:
+        self._sha1 = sha1
+        if self.account is not None and self.account.ssl and not self._tls_done:
+            self._denied(True)
+            return
+        self.after_password()
+
+    def after_password(self) -> None:
+        if not self.check_database():
+            return
+        session = self.session
+        session.account = self.account
+        session.password = self._sha1
+        session.database = self.database
+        session.backend_user, session.backend_password = self.backend_credentials(self._sha1)
+        refused = self.host.admit(session)
+        if refused:
+            self.refuse(1040, "08004", refused)
+            return
+        reason = session.start()
+        if session.closed:
+            return
+        if reason:
+            self.host.log(40, f"Failed to create a session for {session.user}@{session.remote}: {reason}", session)
+            self.refuse(1815, "HY000", f"Internal error: Session creation failed: {reason}")
+            return
+        state = b""
+        if session.capabilities & CLIENT_SESSION_TRACK:
+            state = packets.session_variables(self.host.login_variables(self.listener, session))
+        self.send(packets.ok_payload(session.capabilities, status=SERVER_STATUS_AUTOCOMMIT, session_state=state))
+        self.connection.login_done()
+
+
+class ChangeUser(Exchange):
+    """COM_CHANGE_USER: if it fails the session goes on as the former user."""
+
+    def __init__(self, connection: ClientConnection, session: Session) -> None:
+        super().__init__(connection, session)
+        self._sha1 = b""
+        self._request: Any = None
+
+    def begin(self, packet: bytes) -> None:
+        """The packet of the command."""
+        self.sequence = 1
+        self.scramble = self.host.client_scramble(self.connection)
+        try:
+            self._request = parse_change_user(packet[5:], self.session.capabilities)
+        except ProtocolError as error:
+            self.refuse(error.errno, error.sqlstate, error.message)
+            return
+        request = self._request
+        self.user, self.database = request.user, request.database
+        self.plugin, self.token = request.plugin or _PLUGIN, request.auth
+        self.identify()
+
+    def refuse(self, code: int, sqlstate: str, message: str) -> None:
+        self.send(packets.err_payload(code, sqlstate, message))
+        self.connection.login_done()
+
+    def accepted(self, sha1: bytes) -> None:
+        self._sha1 = sha1
+        self.after_password()
+
+    def after_password(self) -> None:
+        if not self.check_database():
+            return
+        session = self.session
+        session.account = self.account
+        session.user = self.user
+        session.password = self._sha1
+        session.database = self.database
+        session.backend_user, session.backend_password = self.backend_credentials(self._sha1)
+        if self._request.charset:
+            session.charset = self._request.charset
+        if self._request.attributes_raw:
+            session.attributes = self._request.attributes_raw
+        reason = session.user_changed()
+        if session.closed:
+            return
+        if reason:
+            session.close("change of user failed", log=f"After a change of user: {reason}")
+            return
+        self.send(packets.ok_payload(session.capabilities, status=SERVER_STATUS_AUTOCOMMIT))
+        self.connection.login_done()

@@ -1,0 +1,72 @@
+"""What a session needs from outside: its host, which is a worker in earnest and the simulator in tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fairlead.cluster.board import Board
+from fairlead.cluster.defs import ServerDef, ServerFacts
+from fairlead.session.kill import KillOrder
+
+if TYPE_CHECKING:
+    from fairlead.session.backend import Backend
+    from fairlead.session.service import ServiceRuntime
+    from fairlead.session.session import Session
+
+
+class Server:
+    """A server as the sessions of a worker know it; the object lives as long as the server is configured."""
+
+    __slots__ = ("definition", "facts", "name", "sessions_backends", "slot", "tls")
+
+    def __init__(self, definition: ServerDef) -> None:
+        self.name = definition.name
+        self.slot = definition.slot
+        self.definition = definition
+        self.facts = ServerFacts(definition.name)
+        self.tls: Any = None
+
+    def __repr__(self) -> str:
+        return f"<server {self.name}>"
+
+
+class Host(Protocol):
+    """The surroundings of a session. Nothing here blocks."""
+
+    board: Board
+    worker: int
+    globals: dict[str, Any]
+    classifier: Any
+
+    def classifier_for(self, sql_mode: int, current: Any) -> Any:
+        """The classifier for the sql_mode that a client has set (values of QueryInfo.set_sql_mode)."""
+
+    def connect(self, session: Session, backend: Backend) -> None:
+        """Begin to open a connection and call `backend.opened`; OSError if that fails at once."""
+
+    def start_tls(self, session: Session, backend: Backend) -> None:
+        """Switch the backend's channel to TLS; `backend.login.tls_ready()` follows."""
+
+    def scramble(self) -> bytes:
+        """20 random bytes without NUL."""
+
+    def wall_clock(self) -> float:
+        """Seconds since 1970."""
+
+    def call_later(self, milliseconds: int, callback: Any) -> Any:
+        """Call a function later; the result has `cancel()`."""
+
+    def forward_kill(self, order: KillOrder, session: Session) -> None:
+        """Carry the order out everywhere, then call `session.kill_done()`."""
+
+    def accounts_doubtful(self, service: ServiceRuntime) -> None:
+        """A server refused a login that our accounts allowed: they should be read again."""
+
+    def server_blocks_us(self, server: Server, message: str) -> None:
+        """A server said that our host is blocked (1129)."""
+
+    def session_closed(self, session: Session) -> None:
+        """The session has ended."""
+
+    def log(self, level: int, text: str, session: Session | None) -> None:
+        """Write to the log."""

@@ -1,0 +1,23 @@
+"""A prepared statement as the client knows it; every server connection has an id of its own for it."""
+
+from __future__ import annotations
+
+from fairlead.sql.classifier import QueryInfo
+
+
+class Prepared:
+    """`id` is what the client uses. `types` is the last parameter type block the client sent (it sends it once);
+    `version` tells the blocks apart, so that each server connection gets the newest before it needs it."""
+
+    __slots__ = ("columns", "cursor_on", "id", "info", "long_data_on", "parameters", "types", "version")
+
+    def __init__(self, statement_id: int, info: QueryInfo) -> None:
+        self.id = statement_id
+        self.info = info
+        self.parameters = 0
+        self.columns = 0
+        self.types = b""
+        self.version = 0
+        # Index of the backend that holds an open cursor, or pieces of long data, of this statement; -1: none.
+        self.cursor_on = -1
+        self.long_data_on = -1

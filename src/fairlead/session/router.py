@@ -1,0 +1,57 @@
+"""What a router is to a session: where each statement goes, and what follows when a server is lost.
+
+A router never touches a socket: it names a backend of its session and the session does the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fairlead.session.statement import Statement
+
+# Results of RouterSession.route.
+ROUTED = 1  # written to its server, or answered
+WAIT = 2  # cannot be taken now: present it again when a reply is complete
+FAILED = 3  # the session is ending
+
+
+class RouterSession:
+    """The router's part of one session."""
+
+    def start(self) -> str:
+        """Choose and open the first connections; a reason if the session has to be refused, else empty."""
+        return ""
+
+    def route(self, statement: Statement) -> int:
+        """Send the statement on its way: ROUTED, WAIT or FAILED."""
+        return FAILED
+
+    def backend_done(self, backend: Any, kind: int, entry_id: int) -> None:
+        """A reply of this backend is complete."""
+
+    def backend_lost(self, backend: Any, kind: int, command: int, reason: str, permanent: bool) -> None:
+        """The connection is closed already. `kind`: the reply that was expected from it next (K_NONE: none)."""
+
+    def error_reply(self, backend: Any, code: int, message: str) -> bool:
+        """The client's reply begins with an error; False keeps it from the client (the router deals with it)."""
+        return True
+
+    def backend_ready(self, backend: Any) -> None:
+        """A connection is logged in and in the state of the session."""
+
+    def connection_reset(self) -> None:
+        """The client reset its connection or changed its user: what the router remembers of it is void."""
+
+    def user_changed(self) -> str:
+        """All connections are closed and the session is another user's: begin again. A reason if that fails."""
+        return ""
+
+    def hang_up(self, backend: Any, reason: str) -> None:
+        """The monitor says that this server is gone."""
+
+    def tick(self) -> None:
+        """Called about once a second while the session is idle or not."""
+
+    def diagnostics(self) -> dict[str, Any]:
+        """For the REST view of the session."""
+        return {}

@@ -1,0 +1,53 @@
+"""A service as the sessions of a worker know it: its targets, its router, its accounts.
+
+A change of configuration gives the service new `params` and `targets`; sessions keep what was current when they
+began, apart from what the status board tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fairlead.accounts.directory import AccountDirectory
+from fairlead.cluster.defs import ServiceDef
+from fairlead.session.ports import Server
+from fairlead.session.router import RouterSession
+
+if TYPE_CHECKING:
+    from fairlead.session.session import Session
+
+RouterFactory = Callable[[Any, "ServiceRuntime"], RouterSession]
+
+
+class ServiceRuntime:
+    """`factory` makes the router's part of a session; `router_config` is the router's own view of the parameters."""
+
+    def __init__(self, definition: ServiceDef) -> None:
+        self.name = definition.name
+        self.slot = definition.slot
+        self.definition = definition
+        self.params: dict[str, Any] = definition.params
+        self.targets: list[Server] = []
+        self.factory: RouterFactory | None = None
+        self.router_config: Any = None
+        self.directory = AccountDirectory.empty()
+        self.accounts_version = 0
+        self.accounts_loaded = False
+        self.sessions: set[Session] = set()
+
+    def new_router(self, session: Session) -> RouterSession:
+        """The router's part of a new session."""
+        assert self.factory is not None
+        return self.factory(session, self)
+
+    def check_database(self, account: Any, database: str, role: str) -> int:
+        """0, 1044 or 1049 for a default database."""
+        if account is None:
+            return 0
+        return self.directory.check_database(account, database, role or None)
+
+    def retain_last_statements(self, global_params: dict[str, Any]) -> int:
+        """How many statements each session keeps for the diagnostics."""
+        own = int(self.params.get("retain_last_statements", -1))
+        return own if own >= 0 else int(global_params.get("retain_last_statements", 0))

@@ -1,0 +1,81 @@
+cimport cython
+
+from fairlead.cluster.board cimport Board
+from fairlead.net.channel cimport Channel
+from fairlead.session.backend cimport Backend, BackendOwner
+from fairlead.session.router cimport RouterSession
+from fairlead.session.statement cimport Statement
+from fairlead.session.trx cimport TrxTracker
+
+cdef int _COM_QUERY
+cdef int _COM_QUIT
+cdef int _COM_STMT_PREPARE
+cdef int _COM_STMT_EXECUTE
+cdef int _MAX_PACKET
+cdef int _ROUTED
+cdef int _WAIT
+cdef int _FAILED
+cdef int _K_CLIENT
+cdef int _R_ERR
+cdef int _B_READY
+
+cdef class Session(BackendOwner):
+    cdef public object host
+    cdef public object service
+    cdef public long long id
+    cdef public Channel client
+    cdef public object connection
+    cdef public str user
+    cdef public bytes password
+    cdef public str backend_user
+    cdef public bytes backend_password
+    cdef public str database
+    cdef public str role
+    cdef public int charset
+    cdef public long long capabilities
+    cdef public object account
+    cdef public object attributes
+    cdef public str remote
+    cdef public int remote_port
+    cdef public bint local_socket
+    cdef public object listener
+    cdef public list backends
+    cdef public RouterSession router
+    cdef public Statement statement
+    cdef public TrxTracker trx
+    cdef public object history
+    cdef public object classifier
+    cdef public dict named
+    cdef public long long last_prepared
+    cdef public int expecting
+    cdef public Backend load_backend
+    cdef public list stream_targets
+    cdef public bint closed
+    cdef public bint waiting
+    cdef public str close_reason
+    cdef public str kill_message
+    cdef public object unsafe
+    cdef public long long created_us
+    cdef public long long active_us
+    cdef public double created_at
+    cdef public long long turn
+    cdef public dict pending_verify
+    cdef public Board board
+    cdef public Py_ssize_t counters
+    cdef public str last_reason
+    cdef public object queries
+    cdef public bint ready
+    cdef public str pending_database
+    cdef public dict expected_info
+    cdef public object log_level
+
+    @cython.locals(statement=Statement, p="unsigned char *", command=int, result=int)
+    cpdef int command(self, bytearray buf, Py_ssize_t start, Py_ssize_t end) except -1
+    @cython.locals(result=int)
+    cdef int _query(self, Statement statement) except -1
+    cpdef void resume_client(self) except *
+    @cython.locals(status=int, ok=bint)
+    cpdef void reply_done(self, Backend backend, int kind, int command, long long entry_id) except *
+    cpdef void client_bytes(self, Backend backend, bytearray buf, Py_ssize_t start, Py_ssize_t end) except *
+    cpdef bint first_packet(self, Backend backend, bytearray buf, Py_ssize_t start, Py_ssize_t end) except -1
+    cpdef void send(self, Backend backend, Statement statement, long long entry_id, bint is_read) except *

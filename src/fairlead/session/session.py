@@ -1,0 +1,697 @@
+"""One client's session from its login to its end: its state, its server connections, and the order of replies.
+
+The client connection hands in whole commands; the session knows what they are, answers the few that are its own
+(KILL, refused databases, unknown statement ids) and gives the rest to the router. A command that cannot be taken
+now is left where it is and the client's channel is paused, so nothing is queued and order is kept.
+
+Invariant: `expecting` is the number of replies the client still has to get from servers; a reply of the session's
+own is sent only when it is 0.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from fairlead.cluster.board import (
+    V_ENDED_SESSIONS,
+    V_PACKETS,
+    V_SESCMD_LEN_MAX,
+    V_SESCMD_LEN_TOTAL,
+    V_SESSION_MS_MAX,
+    V_SESSION_MS_TOTAL,
+    V_SESSIONS,
+    V_TOTAL_SESSIONS,
+    Board,
+    worker_service_index,
+)
+from fairlead.net.channel import Channel
+from fairlead.net.syscalls import clock_us
+from fairlead.protocol import packets, statements
+from fairlead.protocol.constants import (
+    COM_BINLOG_DUMP,
+    COM_CHANGE_USER,
+    COM_INIT_DB,
+    COM_PROCESS_KILL,
+    COM_QUERY,
+    COM_QUIT,
+    COM_RESET_CONNECTION,
+    COM_STMT_BULK_EXECUTE,
+    COM_STMT_CLOSE,
+    COM_STMT_EXECUTE,
+    COM_STMT_FETCH,
+    COM_STMT_PREPARE,
+    COM_STMT_RESET,
+    COM_STMT_SEND_LONG_DATA,
+    MAX_PACKET,
+)
+from fairlead.protocol.tracker import R_ERR, expects_reply
+from fairlead.session.backend import (
+    B_FAILED,
+    B_READY,
+    B_REPLAY,
+    K_CLIENT,
+    K_NONE,
+    K_REPLAY,
+    K_VERIFY,
+    Backend,
+    BackendOwner,
+)
+from fairlead.session.backend_login import BackendLogin
+from fairlead.session.history import History
+from fairlead.session.kill import kill_message
+from fairlead.session.prepared import Prepared
+from fairlead.session.router import FAILED, ROUTED, WAIT, RouterSession
+from fairlead.session.statement import Statement
+from fairlead.session.trx import TrxTracker
+from fairlead.sql.types import (
+    OP_CHANGE_DB,
+    OP_EXECUTE,
+    OP_KILL,
+    OP_SET,
+    TYPE_DEALLOC_PREPARE,
+    TYPE_PREPARE_NAMED_STMT,
+    TYPE_PREPARE_STMT,
+    TYPE_WRITE,
+)
+
+if TYPE_CHECKING:
+    from fairlead.session.ports import Host
+    from fairlead.session.service import ServiceRuntime
+
+_COM_QUERY = COM_QUERY
+_COM_QUIT = COM_QUIT
+_COM_STMT_PREPARE = COM_STMT_PREPARE
+_COM_STMT_EXECUTE = COM_STMT_EXECUTE
+_MAX_PACKET = MAX_PACKET
+_ROUTED = ROUTED
+_WAIT = WAIT
+_FAILED = FAILED
+_K_CLIENT = K_CLIENT
+_R_ERR = R_ERR
+_B_READY = B_READY
+
+_NAMES_ITS_STATEMENT = frozenset(
+    (COM_STMT_EXECUTE, COM_STMT_BULK_EXECUTE, COM_STMT_FETCH, COM_STMT_RESET, COM_STMT_CLOSE, COM_STMT_SEND_LONG_DATA)
+)
+_COMMAND_NAMES = {
+    COM_STMT_EXECUTE: "COM_STMT_EXECUTE",
+    COM_STMT_BULK_EXECUTE: "COM_STMT_BULK_EXECUTE",
+    COM_STMT_FETCH: "COM_STMT_FETCH",
+    COM_STMT_RESET: "COM_STMT_RESET",
+}
+_LAST_PREPARED = 0xFFFFFFFF
+# Operations that mean something to the session itself.
+_SPECIAL = frozenset((OP_KILL, OP_CHANGE_DB, OP_EXECUTE, OP_SET))
+# Longest statement text kept for the diagnostics, in bytes.
+RETAINED_TEXT_BYTES_MAX = 4096
+
+
+class Session(BackendOwner):
+    """`connection` is the client connection that owns `client`, its channel."""
+
+    def __init__(self, host: Host, service: ServiceRuntime, session_id: int, connection: Any, client: Channel) -> None:
+        super().__init__()
+        self.host = host
+        self.service = service
+        self.id = session_id
+        self.connection = connection
+        self.client = client
+        self.user = ""
+        self.password = b""
+        self.backend_user = ""
+        self.backend_password = b""
+        self.database = ""
+        self.role = ""
+        self.charset = 8
+        self.capabilities = 0
+        self.account: Any = None
+        self.attributes = b""
+        self.remote = ""
+        self.remote_port = 0
+        self.local_socket = False
+        self.listener: Any = None
+        self.board: Board = host.board
+        self.counters = worker_service_index(host.worker, service.slot, 0)
+        self.backends: list[Backend] = []
+        self.router: RouterSession = RouterSession()
+        self.statement = Statement()
+        self.trx = TrxTracker()
+        params = service.params
+        self.history = History(
+            int(params["max_sescmd_history"]), bool(params["prune_sescmd_history"]), bool(params["disable_sescmd_history"])
+        )
+        self.classifier = host.classifier
+        self.named: dict[str, Any] = {}
+        self.last_prepared = 0
+        self.expecting = 0
+        self.load_backend: Backend | None = None
+        self.stream_targets: list[Backend] = []
+        self.closed = False
+        self.waiting = False
+        self.ready = False
+        self.close_reason = ""
+        self.kill_message = ""
+        # Why the session must not continue on another primary connection, e.g. GET_LOCK().
+        self.unsafe = ""
+        self.created_us = clock_us()
+        self.active_us = self.created_us
+        self.created_at = host.wall_clock()
+        self.turn = 0
+        self.pending_verify: dict[int, list[tuple[Backend, bool]]] = {}
+        self.last_reason = ""
+        self.pending_database: str | None = None
+        self.expected_info: dict[int, str] = {}
+        self.log_level: Any = None
+        retained = service.retain_last_statements(host.globals)
+        self.queries: deque[dict[str, Any]] | None = deque(maxlen=retained) if retained else None
+
+    # -- start
+
+    def start(self) -> str:
+        """Let the router begin; a reason if the session has to be refused, else empty."""
+        board = self.board
+        for index, server in enumerate(self.service.targets):
+            self.backends.append(Backend(self, server, index, board, self.host.worker))
+        self.router = self.service.new_router(self)
+        board.add(self.counters + V_SESSIONS, 1)
+        board.add(self.counters + V_TOTAL_SESSIONS, 1)
+        self.ready = True
+        return self.router.start()
+
+    def open_backend(self, backend: Backend) -> bool:
+        """Begin to connect; False if that fails at once."""
+        try:
+            self.host.connect(self, backend)
+        except OSError as error:
+            backend.failure = str(error)
+            return False
+        return True
+
+    # -- commands of the client
+
+    def command(self, buf: bytearray, start: int, end: int) -> int:
+        """A whole command packet: ROUTED, WAIT (present it again later) or FAILED (the session has ended)."""
+        statement = self.statement
+        p = buf
+        command = p[start + 4]
+        statement.buf = buf
+        statement.start = start
+        statement.end = end
+        statement.command = command
+        statement.info = None
+        statement.type_mask = 0
+        statement.ps_id = 0
+        statement.prepared = None
+        statement.replies = True
+        statement.continues = end - start - 4 == _MAX_PACKET
+        self.active_us = self.client.poller.now_us
+        if command == _COM_QUERY:
+            result = self._query(statement)
+        elif command == _COM_QUIT:
+            self.close("client left")
+            return _FAILED
+        else:
+            result = self._other(statement)
+        if result == _ROUTED:
+            self.board.add(self.counters + V_PACKETS, 1)
+            if self.queries is not None:
+                self._retain(statement)
+            if self.closed:
+                return _FAILED
+        return result
+
+    def _query(self, statement: Statement) -> int:
+        info = self.classifier.classify(statement.buf, statement.start + 5, statement.end, False)
+        statement.info = info
+        statement.type_mask = info.type_mask
+        if info.operation in _SPECIAL or statement.type_mask & (TYPE_PREPARE_NAMED_STMT | TYPE_DEALLOC_PREPARE):
+            result = self._special(statement, info)
+            if result:
+                return result
+        return self.router.route(statement)
+
+    def _special(self, statement: Statement, info: Any) -> int:
+        """What concerns the session itself; 0 if it is to be routed like any other."""
+        if info.operation == OP_KILL:
+            if info.kill is None:
+                return 0
+            if self.expecting:
+                return WAIT
+            return self._kill(kill_message(info.kill, self))
+        if info.operation == OP_CHANGE_DB:
+            return self._change_database(info.use_database)
+        if info.operation == OP_EXECUTE:
+            inner = self.named.get(info.prepare_name.lower())
+            statement.type_mask = TYPE_WRITE if inner is None else inner.type_mask
+        elif statement.type_mask & TYPE_PREPARE_NAMED_STMT:
+            if self.expecting:
+                return WAIT
+            name = info.prepare_name.lower()
+            if info.prepared is None:
+                self.named.pop(name, None)
+            else:
+                self.named[name] = info.prepared
+        elif statement.type_mask & TYPE_DEALLOC_PREPARE:
+            if self.expecting:
+                return WAIT
+            self.named.pop(info.prepare_name.lower(), None)
+        elif info.set_sql_mode:
+            if self.expecting:
+                return WAIT
+            self.classifier = self.host.classifier_for(info.set_sql_mode, self.classifier)
+        return 0
+
+    def _other(self, statement: Statement) -> int:
+        command = statement.command
+        buf, start, end = statement.buf, statement.start, statement.end
+        if command == COM_STMT_PREPARE:
+            info = self.classifier.classify(buf, start + 5, end, True)
+            statement.info = info
+            statement.type_mask = info.type_mask | TYPE_PREPARE_STMT
+            return self.router.route(statement)
+        if command in _NAMES_ITS_STATEMENT:
+            return self._execute(statement)
+        if command == COM_INIT_DB:
+            refused = self._change_database(buf[start + 5 : end].decode("utf-8", "surrogateescape"))
+            return refused or self.router.route(statement)
+        if command == COM_CHANGE_USER:
+            if self.expecting:
+                return WAIT
+            return int(self.connection.change_user(buf, start, end))
+        if command == COM_PROCESS_KILL:
+            if self.expecting:
+                return WAIT
+            target = int.from_bytes(buf[start + 5 : start + 9], "little")
+            return self._kill(kill_message(None, self, target))
+        if command == COM_BINLOG_DUMP and not self.listener.params.get("mariadbprotocol.allow_replication", True):
+            return self.answer_error(1289, "HY000", "Replication protocol is disabled")
+        statement.replies = expects_reply(command)
+        return self.router.route(statement)
+
+    def _execute(self, statement: Statement) -> int:
+        """A command that names a prepared statement: replace the client's id by what it stands for."""
+        command = statement.command
+        buf, start, end = statement.buf, statement.start, statement.end
+        statement.replies = expects_reply(command)
+        if end - start < 9:
+            return self.answer_error(1835, "HY000", "Malformed communication packet")
+        given = int.from_bytes(buf[start + 5 : start + 9], "little")
+        if given == _LAST_PREPARED and self.expecting:
+            return WAIT
+        statement.ps_id = self.last_prepared if given == _LAST_PREPARED else given
+        prepared = self.statements.get(statement.ps_id)
+        if prepared is None:
+            if not statement.replies:
+                return ROUTED
+            return self.answer_error(
+                1243, "HY000", f"Unknown prepared statement handler ({given}) for {_COMMAND_NAMES[command]} given"
+            )
+        statement.prepared = prepared
+        statement.info = prepared.info
+        statement.type_mask = prepared.info.type_mask
+        statement.has_types = False
+        if command == COM_STMT_EXECUTE and prepared.parameters:
+            types = statements.types_of(buf, start, end, prepared.parameters)
+            if types:
+                statement.has_types = True
+                if types != prepared.types:
+                    prepared.types = types
+                    prepared.version += 1
+        result = self.router.route(statement)
+        if result == ROUTED and command == COM_STMT_CLOSE:
+            self.history.forget(statement.ps_id)
+            del self.statements[statement.ps_id]
+        return result
+
+    def has_types(self, statement: Statement) -> bool:
+        """Whether this EXECUTE packet carries parameter types."""
+        prepared = statement.prepared
+        return prepared is not None and statements.has_types(statement.packet(), prepared.parameters)
+
+    def _change_database(self, database: str) -> int:
+        """Check the access; 0 if the command may be routed."""
+        if self.expecting:
+            return WAIT
+        refused = self.service.check_database(self.account, database, self.role)
+        if refused:
+            return self.answer_error(*self.database_error(refused, database))
+        self.pending_database = database
+        return 0
+
+    def database_error(self, code: int, database: str) -> tuple[int, str, str]:
+        """The error packet for a database that is refused with this code."""
+        if code == 1049:
+            return 1049, "42000", f"Unknown database '{database}'"
+        return 1044, "42000", f"Access denied for user '{self.user}'@'{self.remote}' to database '{database}'"
+
+    def _kill(self, message: Any) -> int:
+        if message is None:
+            self.client_error(1, 1927, "70100", "Connection was killed")
+            self.close("killed by its own request")
+            return FAILED
+        self.expecting += 1
+        self.host.forward_kill(message, self)
+        return ROUTED
+
+    def user_changed(self) -> str:
+        """The client has become another user: nothing of the former one is left on any server."""
+        for backend in self.backends:
+            backend.close()
+        self.history.clear()
+        self.statements.clear()
+        self.named.clear()
+        self.trx.reset()
+        self.unsafe = ""
+        self.role = ""
+        self.pending_verify.clear()
+        self.pending_database = None
+        return self.router.user_changed()
+
+    def kill_done(self) -> None:
+        """The KILL of this session has been carried out everywhere."""
+        if not self.closed:
+            self.expecting -= 1
+            self._send_bytes(packets.build_ok(1, status=self._status()))
+            self.resume_client()
+
+    def _status(self) -> int:
+        return (2 if self.trx.autocommit else 0) | (1 if self.trx.active else 0)
+
+    # -- answers of the session itself
+
+    def answer_error(self, code: int, sqlstate: str, message: str) -> int:
+        """Answer the present command with an error."""
+        if self.expecting:
+            return WAIT
+        self.client_error(1, code, sqlstate, message)
+        return ROUTED
+
+    def answer_ok(self) -> int:
+        """Answer the present command with OK."""
+        if self.expecting:
+            return WAIT
+        self._send_bytes(packets.build_ok(1, status=self._status()))
+        return ROUTED
+
+    def client_error(self, sequence: int, code: int, sqlstate: str, message: str) -> None:
+        """Send an error packet to the client."""
+        self._send_bytes(packets.build_err(sequence, code, sqlstate, message))
+
+    def _send_bytes(self, data: bytes) -> None:
+        self.client.send(bytearray(data), 0, len(data))
+
+    # -- what routers use
+
+    def send(self, backend: Backend, statement: Statement, entry_id: int, is_read: bool) -> None:
+        """Send the command to the server whose reply the client gets."""
+        self.turn += 1
+        backend.used_turn = self.turn
+        if statement.replies:
+            self.expecting += 1
+        if statement.continues:
+            self.stream_targets = [backend]
+        backend.write(statement, K_CLIENT, entry_id, is_read)
+
+    def route_single(self, backend: Backend, statement: Statement) -> None:
+        """Send any command to the one server of the session."""
+        if statement.command in (COM_STMT_PREPARE, COM_RESET_CONNECTION):
+            self.send_all(statement, backend, [], record=False)
+        else:
+            self.send(backend, statement, 0, True)
+
+    def send_all(self, statement: Statement, replier: Backend, others: list[Backend], record: bool) -> int:
+        """Send a session command everywhere; the client gets the reply of `replier`. Returns its history id."""
+        entry_id = 0
+        is_prepare = statement.command == COM_STMT_PREPARE
+        if record or is_prepare:
+            entry_id = self.history.next_id()
+            if record:
+                self.history.add(entry_id, statement.command, bytes(statement.packet()[4:]), is_prepare)
+        if is_prepare:
+            self.statements[entry_id] = Prepared(entry_id, statement.info)
+            self.last_prepared = entry_id
+        for backend in others:
+            backend.write(statement, K_VERIFY, entry_id, True)
+        self.send(replier, statement, entry_id, True)
+        if statement.continues:
+            self.stream_targets = [replier, *others]
+        if statement.command == COM_RESET_CONNECTION:
+            self._reset()
+        return entry_id
+
+    def _reset(self) -> None:
+        """The connection is as after a login, apart from its database."""
+        self.history.clear()
+        self.statements.clear()
+        self.named.clear()
+        self.trx.reset()
+        self.unsafe = ""
+        self.pending_verify.clear()
+        for backend in self.backends:
+            backend.ps_ids.clear()
+            backend.ps_types.clear()
+        self.router.connection_reset()
+
+    # -- replies
+
+    def client_bytes(self, backend: Backend, buf: bytearray, start: int, end: int) -> None:
+        if backend.tracker.wants_local_infile and not backend.tracker.done:
+            self.load_backend = backend
+            self.resume_client()
+        self.client.send(buf, start, end)
+
+    def first_packet(self, backend: Backend, buf: bytearray, start: int, end: int) -> bool:
+        if backend.tracker.kind != R_ERR:
+            client_id = backend.head_id
+            buf[start + 5 : start + 9] = client_id.to_bytes(4, "little")
+            return True
+        error = packets.parse_err(bytes(buf[start + 4 : end]))
+        backend.last_error = f"{error.errno}: {error.message}"
+        return self.router.error_reply(backend, error.errno, error.message)
+
+    def reply_done(self, backend: Backend, kind: int, command: int, entry_id: int) -> None:
+        ok = backend.tracker.kind != _R_ERR
+        if kind == _K_CLIENT:
+            self.expecting -= 1
+            if self.load_backend is backend:
+                self.load_backend = None
+            if entry_id:
+                self._delivered(backend, command, entry_id, ok)
+            if self.pending_database is not None:
+                if ok:
+                    self.database = self.pending_database
+                self.pending_database = None
+            self.trx.on_reply(backend.tracker.status)
+            self.router.backend_done(backend, kind, entry_id)
+            if self.waiting:
+                self.resume_client()
+        elif kind == K_VERIFY:
+            if entry_id:
+                self._verify(backend, entry_id, ok)
+            if backend.state == B_READY:
+                self.router.backend_done(backend, kind, entry_id)
+        elif kind == K_REPLAY:
+            self._replayed(backend, entry_id, ok)
+
+    def _delivered(self, backend: Backend, command: int, entry_id: int, ok: bool) -> None:
+        self.history.delivered(entry_id, ok)
+        if command == COM_STMT_PREPARE:
+            prepared = self.statements.get(entry_id)
+            if prepared is not None:
+                if ok:
+                    prepared.parameters = backend.tracker.parameters
+                    prepared.columns = backend.tracker.columns
+                else:
+                    del self.statements[entry_id]
+        for other, other_ok in self.pending_verify.pop(entry_id, ()):
+            if other_ok != ok and other.state == B_READY:
+                self._differs(other, entry_id)
+
+    def _verify(self, backend: Backend, entry_id: int, ok: bool) -> None:
+        expected = self.history.expected(entry_id)
+        if expected is None:
+            self.pending_verify.setdefault(entry_id, []).append((backend, ok))
+        elif expected != ok:
+            self._differs(backend, entry_id)
+
+    def _differs(self, backend: Backend, entry_id: int) -> None:
+        """A server did not do what the one did whose reply the client has: it is not used any more."""
+        self.log_warning(
+            f"Response from server '{backend.server.name}' to session command {entry_id} differs from the one that "
+            f"the client got: closing this connection for the rest of the session. {backend.last_error}"
+        )
+        self.drop_backend(backend, "inconsistent session state", permanent=True)
+
+    def _replayed(self, backend: Backend, entry_id: int, ok: bool) -> None:
+        entry = self.history.entries.get(entry_id)
+        expected = entry.ok if entry is not None else self.history.expected(entry_id)
+        if expected is not None and expected != ok:
+            backend.replay_failed = True
+        if backend.owes(K_REPLAY):
+            return
+        if backend.replay_failed:
+            self._differs(backend, entry_id)
+            return
+        self._backend_ready(backend)
+
+    def resume_client(self) -> None:
+        """Take the command that had to wait."""
+        self.waiting = False
+        self.client.resume()
+
+    # -- server connections: login
+
+    def backend_connected(self, backend: Backend) -> None:
+        backend.login = BackendLogin(self, backend)
+
+    def backend_login_data(self, backend: Backend, buf: bytearray, start: int, end: int) -> int:
+        return int(backend.login.feed(buf, start, end))
+
+    def backend_logged_in(self, backend: Backend) -> None:
+        """The server accepted the login: bring the connection to the state of the session."""
+        backend.login = None
+        waiting_ids = {item[3] for item in backend.backlog if item[3]}
+        entries = [entry for entry in self.history.entries.values() if entry.id not in waiting_ids]
+        if not entries:
+            self._backend_ready(backend)
+            return
+        backend.state = B_REPLAY
+        for entry in entries:
+            packet = packets.frame(0, entry.packet)
+            if entry.is_prepare:
+                backend.preparing.add(entry.id)
+            assert backend.channel is not None
+            backend.channel.send(bytearray(packet), 0, len(packet))
+            backend.expect(entry.command, K_REPLAY, entry.id)
+
+    def _backend_ready(self, backend: Backend) -> None:
+        backend.state = B_READY
+        self.router.backend_ready(backend)
+        backend.flush_backlog()
+        if self.waiting:
+            self.resume_client()
+
+    def backend_login_failed(self, backend: Backend, code: int, message: str) -> None:
+        """The server refused the login. A refused account is final for the session; other errors are not."""
+        backend.last_error = f"{code}: {message}"
+        permanent = code in (1044, 1045, 1049, 1130, 1698)
+        if code == 1045:
+            self.host.accounts_doubtful(self.service)
+        if code == 1129:
+            self.host.server_blocks_us(backend.server, message)
+        self.backend_gone(backend, f"{message} ({code})", permanent)
+
+    # -- server connections: end
+
+    def backend_gone(self, backend: Backend, reason: str, permanent: bool = False) -> None:
+        """The connection was lost or is given up; the router decides what follows."""
+        kind, command = K_NONE, 0
+        if backend.owes(K_CLIENT):
+            kind, command = K_CLIENT, backend.head_command
+        partial = backend.sent_to_client and backend.pending > 0 and backend.head_kind == K_CLIENT
+        clients = self._client_replies(backend)
+        idle = (clock_us() - backend.written_us) // 1000000
+        thread_id = backend.thread_id
+        backend.failure = (
+            f"Lost connection to server '{backend.server.name}': {reason} (session={self.id}, conn_id={thread_id}, "
+            f"idle={idle}s)" + (f"; last error: {backend.last_error}" if backend.last_error else "")
+        )
+        backend.close(B_FAILED if permanent else 0)
+        self.expecting -= clients
+        if self.load_backend is backend:
+            self.load_backend = None
+        if self.closed:
+            return
+        if partial:
+            self.close(f"Server '{backend.server.name}' was lost in the middle of a result", log=backend.failure)
+            return
+        if clients > 1:
+            self.close(f"Server '{backend.server.name}' was lost with several statements under way", log=backend.failure)
+            return
+        self.router.backend_lost(backend, kind, command, reason, permanent)
+
+    def _client_replies(self, backend: Backend) -> int:
+        count = 1 if backend.pending and backend.head_kind == K_CLIENT else 0
+        count += sum(1 for kind, _, _ in backend._more if kind == K_CLIENT)
+        return count + sum(1 for item in backend.backlog if item[2] == K_CLIENT)
+
+    def drop_backend(self, backend: Backend, reason: str, permanent: bool = False) -> None:
+        """Close a connection on our own account."""
+        self.backend_gone(backend, reason, permanent)
+
+    def backend_unasked(self, backend: Backend, buf: bytearray, start: int, end: int) -> None:
+        if end - start > 7 and buf[start + 4] == 0xFF:
+            error = packets.parse_err(bytes(buf[start + 4 : end]))
+            backend.last_error = f"{error.errno}: {error.message}"
+            self.backend_gone(backend, error.message)
+        else:
+            self.backend_gone(backend, "the server sent data that nobody asked for")
+
+    def backend_blocked(self, backend: Backend, blocked: bool) -> None:
+        if blocked:
+            self.client.pause()
+        else:
+            self.resume_client()
+
+    def client_blocked(self, blocked: bool) -> None:
+        """The client does not take what the servers send, or takes it again."""
+        for backend in self.backends:
+            if backend.channel is not None:
+                if blocked:
+                    backend.channel.pause()
+                else:
+                    backend.channel.resume()
+
+    # -- end
+
+    def close(self, reason: str, log: str = "", code: int = 0, message: str = "", sqlstate: str = "08S01") -> None:
+        """End the session. With `code` the client is told why before the connection closes."""
+        if self.closed:
+            return
+        self.closed = True
+        self.close_reason = reason
+        for backend in self.backends:
+            if backend.state == B_READY and backend.channel is not None and backend.pending == 0:
+                backend.channel.send(bytearray(b"\x01\x00\x00\x00\x01"), 0, 5)
+            backend.close()
+        if log:
+            self.log_error(f"{log}. Closing session of {self.user}@{self.remote}: {reason}")
+        if code and not self.client.closed:
+            self.client_error(1, code, sqlstate, message)
+        if self.ready:
+            self._count_end()
+        self.connection.session_closed()
+        self.host.session_closed(self)
+
+    def _count_end(self) -> None:
+        board, base = self.board, self.counters
+        board.add(base + V_SESSIONS, -1)
+        board.add(base + V_ENDED_SESSIONS, 1)
+        lived = (clock_us() - self.created_us) // 1000
+        board.add(base + V_SESSION_MS_TOTAL, lived)
+        board.set(base + V_SESSION_MS_MAX, max(lived, board.get(base + V_SESSION_MS_MAX)))
+        length = len(self.history)
+        board.add(base + V_SESCMD_LEN_TOTAL, length)
+        board.set(base + V_SESCMD_LEN_MAX, max(length, board.get(base + V_SESCMD_LEN_MAX)))
+
+    # -- diagnostics
+
+    def _retain(self, statement: Statement) -> None:
+        text = bytes(statement.buf[statement.start + 5 : min(statement.end, statement.start + RETAINED_TEXT_BYTES_MAX)])
+        if self.queries is not None and statement.command in (COM_QUERY, COM_STMT_PREPARE):
+            self.queries.appendleft(
+                {"command": statement.command, "statement": text.decode("utf-8", "replace"), "at": self.host.wall_clock()}
+            )
+
+    def log_warning(self, text: str) -> None:
+        """A warning that names the session."""
+        self.host.log(30, text, self)
+
+    def log_error(self, text: str) -> None:
+        """An error that names the session."""
+        self.host.log(40, text, self)
+
+    def log_info(self, text: str) -> None:
+        """A detail that names the session."""
+        self.host.log(20, text, self)

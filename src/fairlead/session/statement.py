@@ -1,0 +1,36 @@
+"""One client command on its way to a server: the packet where it lies, and what is known of it.
+
+There is one Statement per session and it is reused: its bytes are valid only while it is being routed. Who keeps
+it longer copies the bytes (`packet`).
+"""
+
+from __future__ import annotations
+
+from fairlead.session.prepared import Prepared
+from fairlead.sql.classifier import QueryInfo
+from fairlead.sql.hints import Hint
+
+
+class Statement:
+    """`buf[start:end]` is the packet with its header; `ps_id` the client's statement id (0: none)."""
+
+    def __init__(self) -> None:
+        self.buf = bytearray()
+        self.start = 0
+        self.end = 0
+        self.command = 0
+        self.info: QueryInfo | None = None
+        self.type_mask = 0
+        self.ps_id = 0
+        # The packet has the maximum size, so the command goes on in the next packet.
+        self.continues = False
+        # The server will answer.
+        self.replies = True
+        self.hints: tuple[Hint, ...] = ()
+        # The prepared statement that ps_id names, and whether this EXECUTE carries parameter types.
+        self.prepared: Prepared | None = None
+        self.has_types = False
+
+    def packet(self) -> bytearray:
+        """A copy of the packet."""
+        return self.buf[self.start : self.end]

@@ -1,0 +1,25 @@
+cimport cython
+from fairlead.sql.cache cimport Cache
+from fairlead.sql.digest cimport Digest
+from fairlead.sql.info cimport QueryInfo
+from fairlead.sql.statements cimport StatementParser
+
+cdef int T_END, T_SEMI, OP_CREATE, RESULT_INVALID, RESULT_PARSED, RESULT_TOKENIZED
+cdef int _ANSI, _PLAIN, _ORACLE, _READ, _WRITE
+
+cdef class Classifier:
+    cdef readonly Cache cache
+    cdef public int sql_mode
+    cdef Digest _digest
+    cdef StatementParser _parser
+
+    @cython.locals(digest=Digest, info=QueryInfo, known=QueryInfo, mode=int, kind=int)
+    cpdef QueryInfo classify(self, bytearray buf, Py_ssize_t start, Py_ssize_t end, bint prepare=*, int sql_mode=*)
+    @cython.locals(parser=StatementParser, info=QueryInfo, other=QueryInfo, inner=bytearray)
+    cdef QueryInfo _cold(self, bytearray buf, Py_ssize_t start, Py_ssize_t end, int mode, bytes canonical, int depth)
+    @cython.locals(parser=StatementParser, i=int)
+    cdef _parse(self, bytearray buf, Py_ssize_t start, Py_ssize_t end, int mode, bint skip)
+    @cython.locals(parser=StatementParser, mask=int, operation=int, result=int)
+    cdef _following(self, int i)
+    @cython.locals(parser=StatementParser, info=QueryInfo, mask=int, trx=int)
+    cdef QueryInfo _build(self, bytes canonical)
