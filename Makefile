@@ -6,7 +6,7 @@ PYTHON  := $(VENV)/bin/python
 STAMPS  := $(VENV)/.stamps
 SOURCES := $(shell find src -name '*.pxd' -o -name '*.pyx') $(shell find src -name '*.pxd' | sed 's/pxd$$/py/' | xargs -r ls 2>/dev/null)
 
-.PHONY: help build demo test check lint bench bench-quick clean
+.PHONY: help build demo test check lint bench bench-quick bench-micro clean
 .DELETE_ON_ERROR:
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make check        linters, types, room contracts, sans-I/O tests; under a minute"
 	@echo "make test         everything needed to trust a change"
 	@echo "make bench        CPU per query against HAProxy and a direct connection; bench-quick: about a minute"
+	@echo "make bench-micro  the compiled modules, one by one"
 	@echo "make clean        remove everything that was built"
 
 build: $(STAMPS)/compiled
@@ -53,6 +54,9 @@ bench: $(STAMPS)/compiled $(STAMPS)/mariadb $(STAMPS)/haproxy
 
 bench-quick: $(STAMPS)/compiled $(STAMPS)/mariadb $(STAMPS)/haproxy
 	@$(PYTHON) bench/run.py --quick $(BENCH)
+
+bench-micro: $(STAMPS)/compiled
+	@for program in bench/micro_*.py; do $(PYTHON) $$program || exit 1; done
 
 clean:
 	rm -rf $(VENV) build .demo .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
