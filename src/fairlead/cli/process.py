@@ -64,7 +64,9 @@ def configuration_file(config: str | None, configdir: str | None) -> Path:
 @click.option("-G", "--log_augmentation", type=click.Choice(("0", "1")), help="1: the log names functions.")
 @click.option("-p", "--passive", is_flag=True, help="Start passive: the monitor changes nothing by itself.")
 @click.option("-U", "--user", metavar="USER", help="Become this user before anything else.")
+@click.option("-g", "--debug", metavar="LIST", help="Debug options, comma separated.")
 @click.option("-c", "--config-check", is_flag=True, help="Only check the configuration.")
+@click.option("-e", "--export-config", metavar="FILE", help="Only write the merged configuration to FILE.")
 @_directory_options
 @click.pass_context
 def serve(
@@ -75,16 +77,12 @@ def serve(
         become(options["user"])
     if options["config_check"]:
         ctx.exit(run_check(path))
+    base, overrides = Path(basedir) if basedir else None, overrides_of(options)
+    if options["export_config"]:
+        ctx.exit(export(path, base, overrides, Path(options["export_config"])))
     from fairlead.workers.main import serve as run_server
 
-    ctx.exit(
-        run_server(
-            path,
-            basedir=Path(basedir) if basedir else None,
-            overrides=overrides_of(options),
-            log_to_stdout=options["log"] == "stdout",
-        )
-    )
+    ctx.exit(run_server(path, basedir=base, overrides=overrides, log_to_stdout=options["log"] == "stdout"))
 
 
 def overrides_of(options: dict[str, Any]) -> dict[str, str]:
@@ -97,6 +95,8 @@ def overrides_of(options: dict[str, Any]) -> dict[str, str]:
         result["log_augmentation"] = options["log_augmentation"]
     if options["passive"]:
         result["passive"] = "true"
+    if options["debug"]:
+        result["debug"] = options["debug"]
     return result
 
 
@@ -131,3 +131,20 @@ def run_check(path: Path) -> int:
     from fairlead.config.check import check_file
 
     return int(check_file(path))
+
+
+def export(path: Path, basedir: Path | None, overrides: dict[str, str], target: Path) -> int:
+    """Write all files as one; it may hold passwords, so only its owner may read it."""
+    from fairlead.config.store import ConfigErrors, ConfigStore
+
+    try:
+        store = ConfigStore.load(path, basedir=basedir, overrides=overrides, create_directories=False)
+        with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(store.export_text())
+    except ConfigErrors as errors:
+        click.echo(str(errors), err=True)
+        return 1
+    except OSError as error:
+        click.echo(f"Error: {target}: {error.strerror}", err=True)
+        return 1
+    return 0
