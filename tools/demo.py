@@ -155,7 +155,8 @@ class Demo:
 
     def check_alive(self) -> None:
         if self.process is not None and self.process.poll() is not None:
-            raise ClusterError(f"Fairlead ended with status {self.process.returncode}:\n{self.said()}")
+            status, self.process = self.process.returncode, None
+            raise ClusterError(f"Fairlead ended with status {status}:\n{self.said()}")
 
     def said(self) -> str:
         return "\n".join(

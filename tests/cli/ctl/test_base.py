@@ -105,6 +105,24 @@ def test_completion(api, run, line, expected):
     assert [item.value for item in completer.get_completions(words, last)] == expected
 
 
+def test_completion_of_parameters(api, run):
+    from click.shell_completion import ShellComplete
+
+    api.get("servers/s1", {"id": "s1", "attributes": {"parameters": {"port": 1, "priority": 0, "rank": ""}}})
+    api.get("maxscale", {"attributes": {"parameters": {"passive": False}}})
+    api.get("maxscale/modules/rw", {"attributes": {"parameters": [{"name": "max_connections"}]}})
+    completer = ShellComplete(ctl, {}, "fairctl", "_FAIRCTL_COMPLETE")
+    for words, last, expected in (
+        (["alter", "server", "s1"], "p", ["port=", "priority="]),
+        (["alter", "server", "s1", "port=1"], "r", ["rank="]),
+        (["alter", "maxscale"], "", ["passive="]),
+        (["create", "service", "A", "rw"], "", ["max_connections="]),
+        (["create", "service", "A", "unknown"], "", []),
+    ):
+        found = completer.get_completions(["-h", api.host, *words], last)
+        assert [item.value for item in found] == expected
+
+
 def test_completion_without_a_server_is_silent(run):
     from click.shell_completion import ShellComplete
 

@@ -42,6 +42,7 @@ def global_options() -> list[click.Option]:
     ]
 
 
+EPILOG = "Options of every command, such as --hosts and --tsv: see fairlead ctl --help"
 GLOBAL_NAMES = frozenset(str(option.name) for option in global_options())
 
 
@@ -58,6 +59,7 @@ class CtlCommand(click.Command):
     """A command that takes the global options too, and options with several values (`--servers a b`)."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("epilog", EPILOG)
         super().__init__(*args, **kwargs)
         own = {name for param in self.params for name in param.opts}
         for option in global_options():

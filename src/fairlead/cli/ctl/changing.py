@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
-from .base import CtlGroup, changed, name_argument, run
-from .complete import SERVER_STATES, object_names
+from .base import CtlGroup, Decorated, changed, name_argument, run
+from .complete import SERVER_STATES, object_names, parameters_of, server_states
 from .options import CtlError
 from .output import OK, Outcome
 from .rest import Client, query, segment
@@ -38,15 +38,9 @@ call_group = _group("call", "Call a command of a module.")
 force_option = click.option("--force", is_flag=True, help="Also close the connections that exist.")
 
 
-def _states(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-    from click.shell_completion import CompletionItem
-
-    return [CompletionItem(state) for state in SERVER_STATES if state.startswith(incomplete)]
-
-
 @set_group.command("server", help=f"Set states of a server: {', '.join(SERVER_STATES)}.")
 @name_argument("servers")
-@click.argument("state", nargs=-1, required=True, shell_complete=_states)
+@click.argument("state", nargs=-1, required=True, shell_complete=server_states())
 @force_option
 @click.pass_context
 def set_server(ctx: click.Context, name: str, state: tuple[str, ...], force: bool) -> None:
@@ -61,7 +55,7 @@ def set_server(ctx: click.Context, name: str, state: tuple[str, ...], force: boo
 
 @clear_group.command("server", help="Clear states of a server.")
 @name_argument("servers")
-@click.argument("state", nargs=-1, required=True, shell_complete=_states)
+@click.argument("state", nargs=-1, required=True, shell_complete=server_states())
 @click.pass_context
 def clear_server(ctx: click.Context, name: str, state: tuple[str, ...]) -> None:
     def action(client: Client) -> Outcome:
@@ -192,14 +186,21 @@ _start_stop(stop_group, "stop")
 
 # -- alter
 
-key_values = click.argument("values", metavar="<key=value>...", nargs=-1, required=True)
+
+def key_values(kind: str) -> Callable[[Decorated], Decorated]:
+    """The argument `key=value...`, completed with the parameters of the object."""
+    return click.argument(
+        "values", metavar="<key=value>...", nargs=-1, required=True, shell_complete=parameters_of(kind)
+    )
+
+
 _RELATIONSHIPS_OF = {"services": ("servers", "services", "cluster", "filters"), "monitors": ("servers",)}
 
 
 def _alter(kind: str) -> None:
     @alter_group.command(kind[:-1], help=f"Change parameters of a {kind[:-1]}.")
     @name_argument(kind)
-    @key_values
+    @key_values(kind)
     @click.pass_context
     def command(ctx: click.Context, name: str, values: tuple[str, ...]) -> None:
         def action(client: Client) -> Outcome:
@@ -216,7 +217,7 @@ for _kind in ("servers", "monitors", "services", "filters", "listeners", "sessio
 
 def _alter_one(name: str, path: str, text: str) -> None:
     @alter_group.command(name, help=text)
-    @key_values
+    @key_values(path)
     @click.pass_context
     def command(ctx: click.Context, values: tuple[str, ...]) -> None:
         run(ctx, lambda c: changed(c, "PATCH", path, _attributes(parameters(pairs(values)))))

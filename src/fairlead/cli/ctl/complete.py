@@ -1,4 +1,4 @@
-"""Completion of object names from the running product: quick, and silent when it does not answer."""
+"""Completion from the running product: names of objects and parameters; quick, silent without an answer."""
 
 from __future__ import annotations
 
@@ -9,24 +9,59 @@ if TYPE_CHECKING:
     import click
     from click.shell_completion import CompletionItem
 
+    Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+
 TIMEOUT = 0.5
 
 SERVER_STATES = ("maintenance", "drain", "master", "slave", "synced", "running")
 
 
-def object_names(kind: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
-    """A completer for the names of one collection of the API."""
-
+def _completer(candidates: Callable[[click.Context], list[str]]) -> Completer:
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
 
-        return [CompletionItem(name) for name in fetch_names(ctx, kind) if name.startswith(incomplete)]
+        try:
+            return [CompletionItem(text) for text in candidates(ctx) if text.startswith(incomplete)]
+        except (KeyError, TypeError):  # the answer is not of the expected shape: nothing to offer
+            return []
 
     return complete
 
 
-def fetch_names(ctx: click.Context, kind: str) -> list[str]:
-    """Names of all objects of one collection; none when the API cannot be asked."""
+def server_states() -> Completer:
+    """The states that can be set."""
+    return _completer(lambda ctx: list(SERVER_STATES))
+
+
+def object_names(kind: str) -> Completer:
+    """The names of one collection of the API."""
+    return _completer(lambda ctx: [str(item["id"]) for item in fetch(ctx, kind) or []])
+
+
+def parameters_of(kind: str, *, name: str = "name") -> Completer:
+    """`key=` for every parameter of the object that is already named, or of the resource itself."""
+
+    def candidates(ctx: click.Context) -> list[str]:
+        typed = ctx.params.get(name)
+        resource = fetch(ctx, f"{kind}/{typed}" if typed else kind) or {}
+        return [f"{key}=" for key in resource["attributes"]["parameters"]]
+
+    return _completer(candidates)
+
+
+def parameters_of_module(param: str) -> Completer:
+    """`key=` for every parameter of a module: the one that this argument names, or of this very name."""
+
+    def candidates(ctx: click.Context) -> list[str]:
+        name = ctx.params.get(param, param)
+        module = fetch(ctx, f"maxscale/modules/{name}") or {}
+        return [f"{parameter['name']}=" for parameter in module["attributes"]["parameters"]]
+
+    return _completer(candidates)
+
+
+def fetch(ctx: click.Context, path: str) -> Any:
+    """`data` of a GET; None when the API cannot be asked or answers something else."""
     from dataclasses import replace
 
     from .options import CtlError, resolve
@@ -43,8 +78,8 @@ def fetch_names(ctx: click.Context, kind: str) -> list[str]:
         options = replace(resolve(given), timeout=TIMEOUT)
         client = Client(options.hosts[0], options)
         try:
-            return [str(item["id"]) for item in client.data(kind) or []]
+            return client.data(path)
         finally:
             client.close()
-    except (CtlError, KeyError, TypeError):
-        return []
+    except CtlError:
+        return None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import click
 
-from .base import CtlGroup, changed, name_argument, names_option, run
+from .base import CtlGroup, Decorated, changed, name_argument, names_option, run
+from .complete import parameters_of_module
 from .options import CtlError
 from .output import OK, Document, Outcome, Text, as_json
 from .rest import Client, query, segment
@@ -18,7 +20,12 @@ create_group = CtlGroup(name="create", help="Create objects.")
 destroy_group = CtlGroup(name="destroy", help="Destroy objects.")
 api_group = CtlGroup(name="api", help="Send a request as it is.")
 
-key_values = click.argument("values", metavar="[key=value]...", nargs=-1)
+
+def key_values(param: str) -> Callable[[Decorated], Decorated]:
+    """The argument `key=value...`, completed with the parameters of the module that `param` names."""
+    return click.argument(
+        "values", metavar="[key=value]...", nargs=-1, shell_complete=parameters_of_module(param)
+    )
 
 
 def body_of(
@@ -42,7 +49,7 @@ def _merge(relationships: dict[str, Any], kind: str, chosen: tuple[str, ...]) ->
     "server", help="Create a server: <name> address=... port=... (or <name> <host> <port>)."
 )
 @click.argument("name")
-@key_values
+@key_values("servers")
 @names_option("--services", kind="services", help="Services that use it.")
 @names_option("--monitors", kind="monitors", help="The monitor that watches it.")
 @click.pass_context
@@ -75,7 +82,7 @@ def create_server(
 @create_group.command("monitor", help="Create a monitor: <name> <module> key=value...")
 @click.argument("name")
 @click.argument("module")
-@key_values
+@key_values("module")
 @names_option("--servers", kind="servers", help="Servers to watch.")
 @click.option("--monitor-user", metavar="NAME", help="Same as user=NAME.")
 @click.option("--monitor-password", metavar="TEXT", help="Same as password=TEXT.")
@@ -106,7 +113,7 @@ def create_monitor(
 @create_group.command("service", help="Create a service: <name> <router> key=value...")
 @click.argument("name")
 @click.argument("router")
-@key_values
+@key_values("router")
 @names_option("--servers", kind="servers", help="Servers to route to.")
 @names_option("--services", kind="services", help="Services to route to.")
 @names_option("--filters", kind="filters", help="Filters, in order.")
@@ -139,7 +146,7 @@ def create_service(
 @create_group.command("filter", help="Create a filter: <name> <module> key=value...")
 @click.argument("name")
 @click.argument("module")
-@key_values
+@key_values("module")
 @click.pass_context
 def create_filter(ctx: click.Context, name: str, module: str, values: tuple[str, ...]) -> None:
     def action(client: Client) -> Outcome:
@@ -153,7 +160,7 @@ def create_filter(ctx: click.Context, name: str, module: str, values: tuple[str,
 @name_argument("services", dest="service")
 @click.argument("name")
 @click.argument("port")
-@key_values
+@key_values("listeners")
 @click.pass_context
 def create_listener(ctx: click.Context, service: str, name: str, port: str, values: tuple[str, ...]) -> None:
     def action(client: Client) -> Outcome:
