@@ -1,0 +1,65 @@
+# Everything a person types here. `make` alone says what there is.
+# Set-up (environment, packages of the distribution, compiled modules) happens by itself and only once.
+
+VENV    := .venv
+PYTHON  := $(VENV)/bin/python
+STAMPS  := $(VENV)/.stamps
+SOURCES := $(shell find src -name '*.pxd' -o -name '*.pyx') $(shell find src -name '*.pxd' | sed 's/pxd$$/py/' | xargs -r ls 2>/dev/null)
+
+.PHONY: help build demo test check lint bench bench-quick bench-micro clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make build        environment in .venv, compiled modules, the command .venv/bin/fairlead"
+	@echo "make demo         a private cluster of three MariaDB servers with Fairlead in front, until Ctrl-C"
+	@echo "DEMO=once make demo   the same as a short tour that ends by itself"
+	@echo "make check        linters, types, room contracts, sans-I/O tests; under a minute"
+	@echo "make test         everything needed to trust a change"
+	@echo "make bench        CPU per query against HAProxy and a direct connection; bench-quick: about a minute"
+	@echo "make bench-micro  the compiled modules, one by one"
+	@echo "make clean        remove everything that was built"
+
+build: $(STAMPS)/compiled
+
+$(STAMPS)/packages: pyproject.toml tools/setup.sh
+	@tools/setup.sh environment
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/compiled: $(STAMPS)/packages setup.py src/fairlead/compiled.py $(SOURCES)
+	@tools/setup.sh compile
+	@touch $@
+
+$(STAMPS)/mariadb: | $(STAMPS)/packages
+	@tools/setup.sh mariadb
+	@touch $@
+
+$(STAMPS)/haproxy: | $(STAMPS)/packages
+	@tools/setup.sh haproxy
+	@touch $@
+
+demo: $(STAMPS)/compiled $(STAMPS)/mariadb
+	@$(PYTHON) tools/demo.py $(if $(filter once,$(DEMO)),--once)
+
+lint: $(STAMPS)/compiled
+	@tools/test.sh lint
+
+check: $(STAMPS)/compiled
+	@tools/test.sh lint core
+
+test: $(STAMPS)/compiled $(STAMPS)/mariadb
+	@tools/test.sh lint compiled pure server
+
+bench: $(STAMPS)/compiled $(STAMPS)/mariadb $(STAMPS)/haproxy
+	@$(PYTHON) bench/run.py $(BENCH)
+
+bench-quick: $(STAMPS)/compiled $(STAMPS)/mariadb $(STAMPS)/haproxy
+	@$(PYTHON) bench/run.py --quick $(BENCH)
+
+bench-micro: $(STAMPS)/compiled
+	@for program in bench/micro_*.py; do $(PYTHON) $$program || exit 1; done
+
+clean:
+	rm -rf $(VENV) build .demo .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src -name '*.so' -delete
+	find src -name '*.c' -delete
+	find . -name __pycache__ -prune -exec rm -rf {} +
