@@ -27,7 +27,7 @@ def extensions() -> list[Extension]:
     return cythonize(
         modules,
         compiler_directives={"language_level": "3", "boundscheck": False, "wraparound": False,
-                             "initializedcheck": False, "cdivision": True},
+                             "initializedcheck": False, "cdivision": True, "annotation_typing": False},
         include_path=[str(SRC)],
         build_dir="build/cython",
         nthreads=2,
