@@ -2,8 +2,8 @@
 
 The supervisor holds each TCP address by a socket that is bound with SO_REUSEPORT and never listens; the
 workers bind theirs beside it. So no other program takes a port while a worker is being replaced, and a
-configuration whose addresses are taken is refused before any worker has seen it. A Unix socket has one listening
-process only: worker 0 creates it, here it is only checked and, at the end, removed.
+configuration whose addresses are taken is refused before any worker has seen it. A Unix socket has one
+listening process only: worker 0 creates it, here it is only checked and, at the end, removed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One instance per data directory: the lock that says so, and the PID file.
 
-Invariant: both locks are held from before the product serves anybody until the process ends; the kernel lets go
-of them however it ends.
+Invariant: both locks are held from before the product serves anybody until the process ends; the kernel lets
+go of them however it ends.
 """
 
 from __future__ import annotations

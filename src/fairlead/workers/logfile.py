@@ -1,7 +1,7 @@
 """The log file: every process appends to it itself, one write per line, so that lines never mix.
 
-Invariant: logging never raises into the caller. Lines that could not be written are counted, and the first one
-that can be written again is preceded by one that says so.
+Invariant: logging never raises into the caller. Lines that could not be written are counted, and the first
+one that can be written again is preceded by one that says so.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class Kill(Struct, tag=True):
 
 
 class Request(Struct, tag=True):
-    """Ask the worker: what = sessions | session | close_session | threads | rotate_logs | ping | classify ..."""
+    """Ask the worker: what = ping | rotate_logs | sessions | session | close_session | threads | classify ..."""
 
     id: int
     what: str
