@@ -1,4 +1,4 @@
-"""A data plane without clients: it listens where it is told to, remembers what it was sent, and can be asked."""
+"""A data plane without clients: it listens where it is told to, remembers what it was sent, can be asked."""
 
 from __future__ import annotations
 
@@ -105,7 +105,9 @@ class FakePlane:
                     "replies": self.replies,
                     "fds": sorted(os.listdir("/proc/self/fd"), key=int),
                     "pid": os.getpid(),
-                    "modules": [m for m in ("uvicorn", "starlette", "cryptography") if m in __import__("sys").modules],
+                    "modules": [
+                        m for m in ("uvicorn", "starlette", "cryptography") if m in __import__("sys").modules
+                    ],
                 }
             case "slow":
                 await asyncio.sleep(30)

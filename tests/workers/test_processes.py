@@ -56,9 +56,7 @@ def free_port() -> int:
 
 
 def snapshot(version: int = 1, ports: Iterable[int] = (), **parameters: Any) -> Snapshot:
-    listeners = tuple(
-        ListenerDef(f"L{port}", "S", {"address": "127.0.0.1", "port": port}) for port in ports
-    )
+    listeners = tuple(ListenerDef(f"L{port}", "S", {"address": "127.0.0.1", "port": port}) for port in ports)
     return Snapshot(version, {"threads": 2, **parameters}, listeners=listeners)
 
 
@@ -149,7 +147,7 @@ def test_no_descriptor_and_no_zombie_is_left(tmp_path: Path) -> None:
 
 def test_a_worker_sees_no_descriptor_but_its_own(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(tmp_path) as (table, _owner, board):
+        async with running(tmp_path) as (table, _owner, _board):
             for worker in table.workers:
                 targets = [
                     os.readlink(f"/proc/{worker.process.pid}/fd/{fd}")
@@ -266,7 +264,9 @@ def test_hung_worker_is_ended_and_replaced(tmp_path: Path, monkeypatch: pytest.M
     run(scenario())
 
 
-def test_start_fails_if_a_worker_dies_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_start_fails_if_a_worker_dies_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FAKE_PLANE_DIES", "1")
 
     async def scenario() -> None:
