@@ -1,0 +1,58 @@
+cimport cython
+
+from fairlead.net.poller cimport Poller, Watched
+from fairlead.net.syscalls cimport sys_recv, sys_send
+
+cdef unsigned int _EVENTS
+cdef unsigned int _EPOLLIN
+cdef unsigned int _EPOLLOUT
+cdef unsigned int _GONE
+cdef unsigned int _HANGUP
+cdef Py_ssize_t _HEADROOM
+cdef Py_ssize_t _EAGAIN
+
+cdef class Handler:
+    cpdef void on_connected(self) except *
+    cpdef Py_ssize_t on_data(self, bytearray buf, Py_ssize_t start, Py_ssize_t end) except -1
+    cpdef void on_closed(self, str reason) except *
+    cpdef void on_blocked(self) except *
+    cpdef void on_unblocked(self) except *
+
+
+cdef class Channel(Watched):
+    cdef public Poller poller
+    cdef public Handler handler
+    cdef public bint closed
+    cdef public bint connecting
+    cdef public bint paused
+    cdef public bint blocked
+    cdef public Py_ssize_t want
+    cdef bint _readable
+    cdef bint _ended
+    cdef bint _deferred
+    cdef public bint finishing
+    cdef str _failure
+    cdef bytearray _kept
+    cdef bytearray _out
+    cdef Py_ssize_t _out_start
+    cdef public Py_ssize_t high_water
+    cdef public Py_ssize_t low_water
+
+    cpdef void on_event(self, unsigned int events) except *
+    cpdef void on_deferred(self) except *
+    cpdef void send(self, bytearray buf, Py_ssize_t start, Py_ssize_t end) except *
+    cpdef void pause(self) except *
+    cpdef void resume(self) except *
+    cpdef void close(self) except *
+    cpdef void close_gracefully(self) except *
+    cpdef void fail_soon(self, str reason) except *
+    cpdef Py_ssize_t unsent(self) except -1
+    cdef void _later(self) except *
+    @cython.locals(poller=Poller, buf=bytearray, kept=bytearray, used=Py_ssize_t, room=Py_ssize_t, n=Py_ssize_t,
+                   position=Py_ssize_t, need=Py_ssize_t)
+    cpdef void read(self) except *
+    cdef void _keep(self, bytearray buf, Py_ssize_t start, Py_ssize_t end) except *
+    cpdef void _queue(self, bytearray buf, Py_ssize_t start, Py_ssize_t end) except *
+    @cython.locals(n=Py_ssize_t, size=Py_ssize_t)
+    cpdef void flush(self) except *
+    cpdef void _lost(self, str reason) except *

@@ -1,0 +1,308 @@
+"""A channel: one connected descriptor, its unread remainder and its unsent rest.
+
+Data is received into the poller's one buffer and handed to the handler in place; what the handler does not consume
+(an incomplete packet) is kept and presented again with more bytes behind it. Sending goes straight to the kernel;
+only what it does not take is queued, and above `high_water` the handler is told to stop its source (`on_blocked`)
+until the queue has drained below `low_water` (`on_unblocked`), so that memory stays flat.
+
+Invariant: the handler hears `on_closed` exactly once, never from within its own call to the channel, and nothing
+after it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from fairlead.net.poller import EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, Poller, Watched
+from fairlead.net.syscalls import sys_recv, sys_send
+
+# A read is made only if at least this much room is left in the buffer, in bytes.
+READ_HEADROOM_BYTES = 16 * 1024
+# Default water marks of the queue of unsent data, in bytes.
+HIGH_WATER_BYTES = 65536
+LOW_WATER_BYTES = 1024
+
+_EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET
+_EPOLLIN = EPOLLIN
+_EPOLLOUT = EPOLLOUT
+_GONE = EPOLLHUP | EPOLLERR
+_HANGUP = EPOLLRDHUP | EPOLLHUP | EPOLLERR
+_HEADROOM = READ_HEADROOM_BYTES
+_EAGAIN = -errno.EAGAIN
+
+
+class Handler:
+    """Who owns a channel and hears of it."""
+
+    def on_connected(self) -> None:
+        """The connection that was being opened is established."""
+
+    def on_data(self, buf: bytearray, start: int, end: int) -> int:
+        """Bytes have arrived; returns the position up to which they were consumed.
+
+        The buffer is valid during the call only. With `channel.want` set, the next call comes only when at
+        least so many bytes are there (counted from the returned position).
+        """
+        return end
+
+    def on_closed(self, reason: str) -> None:
+        """The connection is gone; the channel is closed already."""
+
+    def on_blocked(self) -> None:
+        """The queue of unsent data is above the high-water mark."""
+
+    def on_unblocked(self) -> None:
+        """The queue has drained below the low-water mark."""
+
+
+class Channel(Watched):
+    """One descriptor, owned: it is closed with the channel."""
+
+    def __init__(self, poller: Poller, fd: int, handler: Handler, connecting: bool = False) -> None:
+        super().__init__(fd)
+        self.poller = poller
+        self.handler = handler
+        self.closed = False
+        self.connecting = connecting
+        self.paused = False
+        self.blocked = False
+        # How many bytes the handler needs before it can go on; 0: any.
+        self.want = 0
+        self._readable = False
+        self._ended = False
+        self._deferred = False
+        # Set by close_gracefully: everything that arrives is thrown away.
+        self.finishing = False
+        self._failure: str | None = None
+        self._kept: bytearray | None = None
+        self._out: bytearray | None = None
+        self._out_start = 0
+        self.high_water = HIGH_WATER_BYTES
+        self.low_water = LOW_WATER_BYTES
+        poller.watch(self, _EVENTS)
+
+    # -- called by the poller
+
+    def on_event(self, events: int) -> None:
+        """The descriptor is readable, writable, or its peer has gone."""
+        if self.closed:
+            return
+        if self.connecting:
+            if events & (_EPOLLOUT | _GONE):
+                self._finish_connect()
+            return
+        if events & _EPOLLOUT and self._out is not None:
+            self.flush()
+        if events & _HANGUP:
+            self._ended = True
+        if events & (_EPOLLIN | _HANGUP):
+            self._readable = True
+            if not self.paused:
+                self.read()
+            elif events & _GONE:
+                self._lost("connection reset by peer")
+
+    def on_deferred(self) -> None:
+        """Go on with what could not be done at once."""
+        self._deferred = False
+        if self.closed:
+            return
+        if self._failure is not None:
+            self._lost(self._failure)
+            return
+        if not self.paused and not self.connecting:
+            self.read()
+
+    def _finish_connect(self) -> None:
+        error = _socket_error(self.fd)
+        if error:
+            self._lost(os.strerror(error))
+            return
+        self.connecting = False
+        self.handler.on_connected()
+        if not self.closed and self._out is not None:
+            self.flush()
+
+    # -- receiving
+
+    def read(self) -> None:
+        """Hand the kept remainder and what the kernel has to the handler, at most one buffer full."""
+        poller = self.poller
+        buf = poller.buffer
+        used = 0
+        kept = self._kept
+        if kept is not None:
+            used = len(kept)
+            need = self.want
+            if need < used + _HEADROOM:
+                need = used + _HEADROOM
+            if need > len(buf):
+                buf = bytearray(need)
+            buf[0:used] = kept
+            self._kept = None
+        n = 0
+        if self._readable:
+            room = len(buf) - used
+            n = sys_recv(self.fd, buf, used, room)
+            if n <= 0:
+                if n == _EAGAIN:
+                    self._readable = False
+                    n = 0
+                else:
+                    self._lost("connection closed by peer" if n == 0 else os.strerror(-n))
+                    return
+            elif n < room and not self._ended:
+                self._readable = False
+        elif used == 0:
+            return
+        used += n
+        position = 0
+        if self.finishing:
+            position = used
+        elif used >= self.want:
+            self.want = 0
+            position = self.handler.on_data(buf, 0, used)
+            if self.closed:
+                return
+        if position < used:
+            self._keep(buf, position, used)
+        if self._readable and not self.paused:
+            self._later()
+
+    def _keep(self, buf: bytearray, start: int, end: int) -> None:
+        self._kept = buf[start:end]
+
+    def pause(self) -> None:
+        """Stop handing data over."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """Hand data over again, from the next turn on."""
+        if self.paused:
+            self.paused = False
+            self._later()
+
+    def _later(self) -> None:
+        if not self._deferred:
+            self._deferred = True
+            self.poller.defer(self)
+
+    # -- sending
+
+    def send(self, buf: bytearray, start: int, end: int) -> None:
+        """Send bytes, or queue what the kernel does not take. A failure is reported later by `on_closed`."""
+        if self.closed or start >= end or self.finishing:
+            return
+        if self._out is None and not self.connecting:
+            n = sys_send(self.fd, buf, start, end - start)
+            if n == end - start:
+                return
+            if n < 0:
+                if n != _EAGAIN:
+                    self.fail_soon(os.strerror(-n))
+                    return
+                n = 0
+            start += n
+        self._queue(buf, start, end)
+
+    def _queue(self, buf: bytearray, start: int, end: int) -> None:
+        if self._out is None:
+            self._out = buf[start:end]
+            self._out_start = 0
+        else:
+            self._out += buf[start:end]
+        if not self.blocked and len(self._out) - self._out_start > self.high_water:
+            self.blocked = True
+            self.handler.on_blocked()
+
+    def flush(self) -> None:
+        """Send what is queued as far as the kernel takes it."""
+        while self._out is not None:
+            size = len(self._out) - self._out_start
+            n = sys_send(self.fd, self._out, self._out_start, size)
+            if n < 0:
+                if n != _EAGAIN:
+                    self.fail_soon(os.strerror(-n))
+                return
+            if n == size:
+                self._out = None
+                self._out_start = 0
+                if self.finishing:
+                    _shutdown_write(self.fd)
+            else:
+                self._out_start += n
+                if self._out_start > self.high_water:
+                    del self._out[: self._out_start]
+                    self._out_start = 0
+            if self.blocked and self.unsent() <= self.low_water:
+                self.blocked = False
+                self.handler.on_unblocked()
+                if self.closed:
+                    return
+
+    def unsent(self) -> int:
+        """Bytes queued."""
+        return 0 if self._out is None else len(self._out) - self._out_start
+
+    # -- ending
+
+    def fail_soon(self, reason: str) -> None:
+        """Report the connection as lost in the next turn."""
+        if self._failure is None:
+            self._failure = reason
+            self._later()
+
+    def _lost(self, reason: str) -> None:
+        if not self.closed:
+            handler = self.handler
+            self.close()
+            handler.on_closed(reason)
+
+    def close(self) -> None:
+        """Close at once; the handler hears nothing more."""
+        if not self.closed:
+            self.closed = True
+            self.poller.forget(self)
+            os.close(self.fd)
+            self.fd = -1
+            self._kept = None
+            self._out = None
+
+    def close_gracefully(self) -> None:
+        """Send what is queued, say goodbye, and read until the peer has closed too.
+
+        Without that, data of the peer that is still unread would make the kernel throw away the last words sent.
+        The owner closes the channel for good if the peer does not do it.
+        """
+        if self.closed or self.finishing:
+            return
+        self.finishing = True
+        self._kept = None
+        self.want = 0
+        if self.connecting:
+            self.fail_soon("closed")
+            return
+        if self._out is None:
+            _shutdown_write(self.fd)
+        self.paused = False
+        self._readable = True
+        self._later()
+
+
+def _socket_error(fd: int) -> int:
+    """SO_ERROR of a socket."""
+    import socket
+
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+
+def _shutdown_write(fd: int) -> None:
+    import socket
+
+    try:
+        with socket.socket(fileno=os.dup(fd)) as sock:
+            sock.shutdown(socket.SHUT_WR)
+    except OSError:
+        return

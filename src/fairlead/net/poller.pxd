@@ -1,0 +1,32 @@
+cimport cython
+
+from fairlead.net.syscalls cimport EpollSet
+
+cdef class Watched:
+    cdef public int fd
+    cpdef void on_event(self, unsigned int events) except *
+    cpdef void on_deferred(self) except *
+
+
+cdef class Poller:
+    cdef public EpollSet epoll
+    cdef public list table
+    cdef public list deferred
+    cdef public bytearray buffer
+    cdef public bint woken
+    cdef public bint guest_ready
+    cdef public int guest_fd
+    cdef public long long now_us
+    cdef public long long wakeups
+    cdef public object on_error
+
+    cpdef void watch(self, Watched watched, unsigned int events) except *
+    cpdef void forget(self, Watched watched) except *
+    cpdef void defer(self, Watched watched) except *
+    cpdef void watch_guest(self, int fd) except *
+    @cython.locals(batch=list, watched=Watched)
+    cdef void _run_deferred(self) except *
+    @cython.locals(epoll=EpollSet, index=int, fd=int, events="unsigned int", watched=Watched)
+    cdef void _dispatch(self, int count) except *
+    @cython.locals(deadline="long long", wait_ms="long long", count=int)
+    cpdef void run(self, long long timeout_ms) except *

@@ -1,0 +1,206 @@
+"""The compiled host loop of a worker: it serves the channels itself and runs asyncio as its guest.
+
+`Poller.run` waits on one epoll set and calls the objects behind ready descriptors; it returns only when the
+guest (asyncio's own selector, one descriptor of the set) has something to do, so that a statement passes without
+asyncio noticing. Descriptors are watched edge-triggered once and never changed: what a channel could not finish
+it puts on the deferred list, which is served before the next wait.
+
+Invariant: a `Watched` is in the table exactly while its descriptor is in the epoll set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import selectors
+from collections.abc import Callable
+from typing import Any
+
+from fairlead.net.syscalls import EpollSet, clock_us
+
+# Bytes received at most by one recv of one channel: one buffer for the whole worker.
+RECV_BUFFER_BYTES = 256 * 1024
+
+EPOLLIN = 0x001
+EPOLLOUT = 0x004
+EPOLLERR = 0x008
+EPOLLHUP = 0x010
+EPOLLRDHUP = 0x2000
+EPOLLET = 1 << 31
+
+_log = logging.getLogger(__name__)
+
+
+class Watched:
+    """Something with a descriptor that the poller calls."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def on_event(self, events: int) -> None:
+        """The descriptor is ready: `events` is the epoll mask."""
+
+    def on_deferred(self) -> None:
+        """Called once, in the next turn, after `Poller.defer`."""
+
+
+class Poller:
+    """One epoll set, the objects behind it, the worker's receive buffer and its clock (microseconds)."""
+
+    def __init__(self) -> None:
+        self.epoll = EpollSet(256)
+        self.table: list[Watched | None] = [None] * 1024
+        self.deferred: list[Watched] = []
+        self.buffer = bytearray(RECV_BUFFER_BYTES)
+        self.woken = False
+        self.guest_ready = False
+        self.guest_fd = -1
+        self.now_us = clock_us()
+        self.wakeups = 0
+        # Called with the object and the exception when a handler raised; the object is expected to end.
+        self.on_error: Callable[[Watched, Exception], None] | None = None
+
+    def watch(self, watched: Watched, events: int) -> None:
+        """Serve the descriptor of this object from now on."""
+        fd = watched.fd
+        while fd >= len(self.table):
+            self.table.extend([None] * len(self.table))
+        self.table[fd] = watched
+        try:
+            self.epoll.add(fd, events)
+        except OSError:
+            self.table[fd] = None
+            raise
+
+    def forget(self, watched: Watched) -> None:
+        """Stop serving it; to be called before its descriptor is closed."""
+        fd = watched.fd
+        if 0 <= fd < len(self.table) and self.table[fd] is watched:
+            self.table[fd] = None
+            self.epoll.remove(fd)
+
+    def defer(self, watched: Watched) -> None:
+        """Call `on_deferred` of this object before the next wait."""
+        self.deferred.append(watched)
+
+    def watch_guest(self, fd: int) -> None:
+        """Return from `run` whenever this descriptor is readable."""
+        self.guest_fd = fd
+        self.epoll.add(fd, EPOLLIN)
+
+    def _run_deferred(self) -> None:
+        batch = self.deferred
+        self.deferred = []
+        for watched in batch:
+            try:
+                watched.on_deferred()
+            except Exception as error:
+                self._failed(watched, error)
+
+    def _failed(self, watched: Watched, error: Exception) -> None:
+        if self.on_error is None:
+            _log.error("unexpected error in a handler", exc_info=error)
+        else:
+            self.on_error(watched, error)
+
+    def _dispatch(self, count: int) -> None:
+        epoll = self.epoll
+        index = 0
+        while index < count:
+            fd = epoll.fd_at(index)
+            events = epoll.events_at(index)
+            index += 1
+            if fd == self.guest_fd:
+                self.guest_ready = True
+                continue
+            watched = self.table[fd]
+            if watched is not None:
+                try:
+                    watched.on_event(events)
+                except Exception as error:
+                    self._failed(watched, error)
+
+    def run(self, timeout_ms: int) -> None:
+        """Serve until the guest is ready, somebody set `woken`, or the time is up (-1: no limit)."""
+        self.guest_ready = False
+        deadline = 0
+        if timeout_ms > 0:
+            deadline = clock_us() + timeout_ms * 1000
+        while True:
+            if self.deferred:
+                self._run_deferred()
+            wait_ms = timeout_ms
+            if self.woken or self.deferred:
+                wait_ms = 0
+            elif timeout_ms > 0:
+                wait_ms = (deadline - self.now_us + 999) // 1000
+                if wait_ms < 0:
+                    wait_ms = 0
+            count = self.epoll.wait(wait_ms)
+            self.now_us = clock_us()
+            self.wakeups += 1
+            self._dispatch(count)
+            if self.guest_ready or self.woken or timeout_ms == 0:
+                break
+            if timeout_ms > 0 and self.now_us >= deadline and not self.deferred:
+                break
+        self.woken = False
+
+
+class _GuestSelector(selectors.BaseSelector):
+    """asyncio's selector: its own epoll set hangs in the poller's as one descriptor."""
+
+    def __init__(self, poller: Poller) -> None:
+        self._poller = poller
+        self._inner = selectors.EpollSelector()
+        poller.watch_guest(self._inner.fileno())
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        return self._inner.register(fileobj, events, data)
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._inner.unregister(fileobj)
+
+    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        return self._inner.modify(fileobj, events, data)
+
+    def get_map(self) -> Any:
+        return self._inner.get_map()
+
+    def get_key(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._inner.get_key(fileobj)
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            milliseconds = -1
+        elif timeout <= 0:
+            milliseconds = 0
+        else:
+            milliseconds = int(timeout * 1000) + 1
+        self._poller.run(milliseconds)
+        return self._inner.select(0) if self._poller.guest_ready else []
+
+    def close(self) -> None:
+        self._inner.close()
+        self._poller.epoll.close()
+
+
+class WorkerLoop(asyncio.SelectorEventLoop):
+    """An asyncio loop that lives in a poller; whatever is scheduled from a handler wakes it."""
+
+    def __init__(self) -> None:
+        self.poller = Poller()
+        super().__init__(_GuestSelector(self.poller))
+
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+        self.poller.woken = True
+        return super().call_soon(callback, *args, context=context)
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+        self.poller.woken = True
+        return super().call_at(when, callback, *args, context=context)
+
+
+def new_event_loop() -> WorkerLoop:
+    """The event loop of a worker."""
+    return WorkerLoop()
