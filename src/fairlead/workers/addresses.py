@@ -8,6 +8,7 @@ listening process only: worker 0 creates it, here it is only checked and, at the
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket
@@ -20,6 +21,7 @@ from fairlead.cluster.defs import ListenerDef
 
 # sun_path without its terminating zero.
 UNIX_PATH_BYTES_MAX = 107
+RESOLVE_TIMEOUT_S = 5.0
 _PROBE_TIMEOUT_S = 1.0
 _ANY_IPV6 = "::"
 _ANY_IPV4 = "0.0.0.0"
@@ -60,7 +62,7 @@ class ListenerAddresses:
     def __len__(self) -> int:
         return len(self._held) + len(self._tried)
 
-    def take(self, listeners: Iterable[ListenerDef]) -> dict[str, str]:
+    async def take(self, listeners: Iterable[ListenerDef]) -> dict[str, str]:
         """Take what these listeners need beyond what is held already; returns errors by listener name."""
         assert not self._tried, "one configuration at a time"
         errors: dict[str, str] = {}
@@ -69,7 +71,7 @@ class ListenerAddresses:
             if address in self._held or address in self._tried:
                 continue
             try:
-                self._tried[address] = hold(address)
+                self._tried[address] = await hold(address)
             except AddressTaken as error:
                 errors[listener.name] = str(error)
         return errors
@@ -97,13 +99,13 @@ class ListenerAddresses:
         self._held.clear()
 
 
-def hold(address: Address) -> socket.socket | None:
+async def hold(address: Address) -> socket.socket | None:
     """See that nobody uses the address, and hold it as far as it can be held."""
     if address.path:
         check_unix_path(address.path)
         return None
     failure: OSError | None = None
-    for family, host in _candidates(address.host):
+    for family, host in await _candidates(address.host):
         try:
             _bind(family, host, address.port, reuse_port=False).close()
             return _bind(family, host, address.port, reuse_port=True)
@@ -115,19 +117,23 @@ def hold(address: Address) -> socket.socket | None:
     raise AddressTaken(f"Cannot listen on {address}: {failure.strerror or failure}")
 
 
-def _candidates(host: str) -> list[tuple[socket.AddressFamily, str]]:
+async def _candidates(host: str) -> list[tuple[int, str]]:
     if host in ("", _ANY_IPV6):
         # A machine without IPv6 listens on all of IPv4 instead.
         return [(socket.AF_INET6, _ANY_IPV6), (socket.AF_INET, _ANY_IPV4)]
+    loop = asyncio.get_running_loop()
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        async with asyncio.timeout(RESOLVE_TIMEOUT_S):
+            found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except TimeoutError:
+        raise AddressTaken(f"Cannot listen on '{host}': the name is not resolved in time") from None
     except OSError as error:
         raise AddressTaken(f"Cannot listen on '{host}': {error.strerror or error}") from None
     family, _type, _protocol, _name, place = found[0]
     return [(family, str(place[0]))]
 
 
-def _bind(family: socket.AddressFamily, host: str, port: int, *, reuse_port: bool) -> socket.socket:
+def _bind(family: int, host: str, port: int, *, reuse_port: bool) -> socket.socket:
     holder = socket.socket(family, socket.SOCK_STREAM)
     try:
         # Without SO_REUSEADDR the closed connections of an earlier run would count as users of the port.

@@ -184,6 +184,11 @@ class ProcessTable:
             return False
         return all(worker.silent_checks < SILENT_CHECKS_MAX for worker in self._workers.values())
 
+    @property
+    def is_resizing(self) -> bool:
+        """Whether workers that are no longer wanted have not ended yet."""
+        return any(worker.state is State.STOPPING for worker in self._workers.values())
+
     # -- starting and growing
 
     def start(self, count: int, snapshot: Snapshot, log_settings: LogSettings) -> None:
@@ -338,7 +343,7 @@ class ProcessTable:
 
     def resize(self, count: int) -> None:
         """Run so many workers from now on; raises ValueError while an earlier change is under way."""
-        if any(worker.state is State.STOPPING for worker in self._workers.values()):
+        if self.is_resizing:
             raise ValueError("The number of threads cannot be changed while threads are still terminating")
         self._wanted = count
         for index in range(count):
