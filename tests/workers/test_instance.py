@@ -37,7 +37,7 @@ def test_the_locks_end_with_the_process_and_are_not_inherited(tmp_path: Path) ->
         "import os, subprocess, sys; from pathlib import Path\n"
         "from fairlead.workers.instance import Instance\n"
         "p = Path(sys.argv[1]); Instance(p, p).acquire()\n"
-        "child = subprocess.Popen(['sleep', '30'], close_fds=False)\n"
+        "child = subprocess.Popen(['sleep', '30'], close_fds=False, stdout=subprocess.DEVNULL)\n"
         "print(child.pid, flush=True); os.kill(os.getpid(), 9)\n"
     )
     dead = subprocess.run([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
