@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from fairlead.accounts.model import AccountSet
 from fairlead.cluster.defs import ServerFacts, Snapshot
+from fairlead.workers.loglines import LogSettings
 
 # Largest frame on the bus, in bytes: a snapshot or the accounts of a service.
 FRAME_BYTES_MAX = 256 * 1024 * 1024
@@ -49,7 +50,7 @@ class HangUp(Struct, tag=True):
 
 
 class Kill(Struct, tag=True):
-    """A KILL of some session, for every worker (see `fairlead.session.kill`). `origin`/`id` say whom to answer."""
+    """A KILL, for every worker (see `fairlead.session.kill`); `id` and `origin` go back in `KillDone`."""
 
     id: int
     origin: int
@@ -62,7 +63,7 @@ class Kill(Struct, tag=True):
 
 
 class Request(Struct, tag=True):
-    """Ask the worker: what = sessions | session | close_session | threads | log_levels | rotate_logs | classify ..."""
+    """Ask the worker: what = ping | rotate_logs | sessions | session | close_session | threads | classify ..."""
 
     id: int
     what: str
@@ -97,7 +98,7 @@ class ReloadAccounts(Struct, tag=True):
 
 
 class ForwardKill(Struct, tag=True):
-    """Send this KILL to every worker (the sender included); answered by `Reply` to `kill.id` when all are done."""
+    """Send this KILL to every worker, the sender included; `Reply` to `kill.id` comes when all are done."""
 
     kill: Kill
 
@@ -126,3 +127,44 @@ class MaintainServer(Struct, tag=True):
 
 ToWorker = Configure | Accounts | Facts | HangUp | Kill | Request | Stop | Reply
 ToSupervisor = Configured | ReloadAccounts | ForwardKill | KillDone | Reply | MaintainServer
+
+
+# -- the start of a worker
+
+
+class WorkerStart(Struct):
+    """What a worker process is told on its command line, as JSON.
+
+    `bus_fd` and `board_fd` are descriptors that it inherits; `log_path` empty: standard output;
+    `plane`: the class of the data plane, `module:Class`.
+    """
+
+    index: int
+    workers: int
+    supervisor: int  # process id
+    bus_fd: int
+    board_fd: int
+    paths: dict[str, str]
+    log_path: str
+    log: LogSettings
+    plane: str = "fairlead.workers.plane:Plane"
+
+
+def restore_tuples(snapshot: Snapshot) -> Snapshot:
+    """Make tuples again of the lists that parameter values have become on the bus; changes it in place."""
+    objects: tuple[Any, ...] = (
+        *snapshot.servers,
+        *snapshot.services,
+        *snapshot.listeners,
+        *snapshot.filters,
+        *snapshot.monitors,
+    )
+    for values in (snapshot.globals, *(item.params for item in objects)):
+        for name, value in values.items():
+            if isinstance(value, list):
+                values[name] = _tuple_of(value)
+    return snapshot
+
+
+def _tuple_of(value: list[Any]) -> tuple[Any, ...]:
+    return tuple(_tuple_of(item) if isinstance(item, list) else item for item in value)
