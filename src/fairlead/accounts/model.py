@@ -25,7 +25,7 @@ class Account(Struct, frozen=True):
 
 
 class DatabaseGrant(Struct, frozen=True):
-    """A privilege of user@host (or of a role, host empty) in a database; `pattern`: `db` is a LIKE pattern."""
+    """A privilege of user@host (or a role, host empty) in a database; `pattern`: `db` is a LIKE pattern."""
 
     user: str
     host: str
