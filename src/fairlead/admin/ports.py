@@ -1,7 +1,7 @@
 """What the REST API needs from the product: one interface, implemented by the supervisor, faked by the tests.
 
-The API never touches workers, monitors or files of the product behind it; whatever changes something is awaited
-here, and what it raises (`ProductError`, `ConfigErrors`, `KeyError`) is the answer the client gets.
+The API never touches workers, monitors or files behind it. Invariant: whatever changes something is awaited
+here, and what it raises (`ProductError`, `ConfigErrors`) is the answer the client gets.
 """
 
 from __future__ import annotations
@@ -119,9 +119,9 @@ class Product(Protocol):
         Raises ProductError or ConfigErrors. The API never calls it twice at the same time.
         """
 
-    async def applied(self, before: Snapshot, force: bool) -> None:
-        """A change was a stop or a removal with `force=yes`: close the sessions of services and listeners
-        that were in `before` and are stopped or gone now."""
+    async def close_cut_off(self, before: Snapshot) -> None:
+        """After a change with `force=yes`: close the sessions of services and listeners that ran in `before`
+        and are stopped or gone now."""
 
     async def reload_tls(self) -> None:
         """Read all certificates of servers and listeners again; ProductError if one is not usable."""
