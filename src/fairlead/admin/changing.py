@@ -1,6 +1,7 @@
 """From the JSON of a request to a change of the configuration: one transaction per request.
 
-Invariant: changes are made one after another, and a refused one leaves no trace. Source: spec core.md d1, d3, h19.
+Invariant: changes are made one after another, and a refused one leaves no trace.
+Source: spec core.md d1, d3, h19.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The log file as resources: read backwards from its end in blocks, a page at a time.
 
-Invariant: one request reads at most `SCAN_BYTES_MAX`; a cursor is the offset of the line behind the page, so that
-it stays valid while the file grows. Source: spec core.md b7, d3, d4.
+Invariant: one request reads at most `SCAN_BYTES_MAX`; a cursor is the offset of the line behind the page, so
+that it stays valid while the file grows. Source: spec core.md b7, d3, d4.
 """
 
 from __future__ import annotations

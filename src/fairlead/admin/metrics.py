@@ -1,6 +1,6 @@
 """`/metrics`: everything on the board for Prometheus, as text 0.0.4 or OpenMetrics 1.0.
 
-Invariant: names and labels are part of the public surface; docs/admin.md lists every family, and a test compares.
+Invariant: names and labels are part of the public surface; docs/admin.md lists every family, a test compares.
 """
 
 from __future__ import annotations
