@@ -12,7 +12,7 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import uvicorn
@@ -56,6 +56,7 @@ class Api:
     def __init__(self, product: Product) -> None:
         self.product = product
         self.loads: dict[int, LoadHistory] = {}
+        self.reload_certificate: Callable[[], None] = _nothing
         users = Users(product.store.paths.datadir)
         self._access = Access(product, users, Tokens(product.store.snapshot().globals))
         self._freshness = Freshness()
@@ -63,7 +64,9 @@ class Api:
         self._running: set[asyncio.Task[Answer]] = set()
         changes = Changes(product)
         objects_api.register(self._routes, product, Objects(product), changes)
-        ProductApi(product, users, changes, self.loads).register(self._routes)
+        ProductApi(product, users, changes, self.loads, lambda: self.reload_certificate()).register(
+            self._routes
+        )
         self._routes.add("GET", "auth", self._access.login)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -176,6 +179,10 @@ class Api:
             await asyncio.sleep(LOAD_INTERVAL_S)
 
 
+def _nothing() -> None:
+    """Without TLS there is no certificate to read again."""
+
+
 async def _run(handler: Handler, call: Call) -> Answer:
     return await handler(call)
 
@@ -201,6 +208,7 @@ class Server:
 
     def __init__(self, api: Api, listening: socket.socket, context: ssl.SSLContext | None) -> None:
         self.api = api
+        api.reload_certificate = self.reload_certificate
         self._socket = listening
         self._context = context
         config = uvicorn.Config(
@@ -233,7 +241,7 @@ class Server:
         return address
 
     def reload_certificate(self) -> None:
-        """Use the certificate files as they are now for new connections; ValueError if they are not usable."""
+        """Use the certificate files as they are now for new connections; ValueError if that cannot be."""
         if self._context is None:
             return
         parameters = self.api.product.store.snapshot().globals
@@ -292,7 +300,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 async def start(product: Product) -> Server:
-    """Serve the API of a product; OSError if the address, the users file or the certificate cannot be used."""
+    """Serve the API of a product; OSError if the address, a file or the certificate cannot be used."""
     parameters = product.store.snapshot().globals
     try:
         api = Api(product)

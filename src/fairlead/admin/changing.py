@@ -68,7 +68,8 @@ def _refuse_line_breaks(parameters: dict[str, Json]) -> None:
 
 def identity_of(data: dict[str, Json], kind: str, name: str | None = None) -> str:
     """`id` of a resource; if `name` is given the two must agree."""
-    given = data.get("id", name)
+    given = data.get("id")
+    given = name if given is None else given
     if not isinstance(given, str) or not given:
         raise ApiError(400, "'id' is missing or is not a name")
     if name is not None and given != name:

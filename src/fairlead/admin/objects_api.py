@@ -155,7 +155,7 @@ class ServersApi(ObjectsApi):
 
 
 def _state_of(call: Call) -> str:
-    state = call.options.get("state", "")
+    state: str = call.options.get("state", "")
     if not state:
         raise ApiError(400, "The option 'state' is missing")
     return state
@@ -188,7 +188,8 @@ class ServicesApi(ObjectsApi):
         )
 
     def _listener(self, call: Call) -> str:
-        service, listener = self.existing(call), call.names["listener"]
+        service = self.existing(call)
+        listener: str = call.names["listener"]
         if listener not in self._product.store.listeners_of(service):
             raise ApiError(404, f"`{listener}` is not a listener of service `{service}`")
         return listener

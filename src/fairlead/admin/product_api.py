@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 from fairlead.admin import logs, metrics, query, system
@@ -40,12 +41,18 @@ class ProductApi:
     """Handlers; `loads` are the histories of the workers."""
 
     def __init__(
-        self, product: Product, users: Users, changes: Changes, loads: dict[int, LoadHistory]
+        self,
+        product: Product,
+        users: Users,
+        changes: Changes,
+        loads: dict[int, LoadHistory],
+        reload_certificate: Callable[[], None],
     ) -> None:
         self._product = product
         self._users = users
         self._changes = changes
         self._loads = loads
+        self._reload_certificate = reload_certificate
 
     def register(self, routes: Routes) -> None:
         """Enter the endpoints."""
@@ -231,8 +238,11 @@ class ProductApi:
 
     async def alter_maxscale(self, call: Call) -> Answer:
         data = await call.data()
-        build = self._product
-        return no_content(await self._changes.apply(lambda: alteration(build, "maxscale", "maxscale", data)))
+        product = self._product
+        warnings = await self._changes.apply(lambda: alteration(product, "maxscale", "maxscale", data))
+        if any(name in parameters_of(data) for name in ("admin_ssl_cert", "admin_ssl_key")):
+            self._reload_own_certificate()
+        return no_content(warnings)
 
     async def _all_threads(self, call: Call) -> list[Resource]:
         infos = await self._product.threads()
@@ -248,7 +258,14 @@ class ProductApi:
                 return single(call, each)
         raise ApiError(404, f"`{call.names['id']}` is not a thread")
 
+    def _reload_own_certificate(self) -> None:
+        try:
+            self._reload_certificate()
+        except (ValueError, OSError) as error:
+            raise ApiError(400, str(error)) from None
+
     async def reload_tls(self, call: Call) -> Answer:
+        self._reload_own_certificate()
         await self._product.reload_tls()
         return no_content()
 
