@@ -56,6 +56,8 @@ STATE_NAMES = ("closed", "connecting", "login", "replay", "ready", "failed")
 
 # Commands that wait for a connection that is not ready yet, at most.
 BACKLOG_MAX = 1000
+# Samples over which the time of reads is averaged.
+AVERAGE_SAMPLES = 16
 
 _K_NONE = K_NONE
 _K_CLIENT = K_CLIENT
@@ -97,6 +99,9 @@ class BackendOwner:
 
     def backend_gone(self, backend: Backend, reason: str) -> None:
         """The connection was lost."""
+
+    def backend_closed(self) -> None:
+        """A connection's descriptor was given back."""
 
     def backend_unasked(self, backend: Backend, buf: bytearray, start: int, end: int) -> None:
         """The server said something although nothing was asked: an error before it hangs up."""
@@ -177,6 +182,7 @@ class Backend(Handler):
         self.channel = None
         if channel is not None:
             channel.close()
+        self.owner.backend_closed()
         board, base = self._board, self._counters
         board.add(base + S_CONNECTIONS, -1)
         if self.head_kind == K_CLIENT:
@@ -436,6 +442,9 @@ class Backend(Handler):
         index = self._counters + (S_HISTOGRAM_READ if self.current_read else S_HISTOGRAM_WRITE) + 2 * bucket
         self._board.add(index, 1)
         self._board.add(index + 1, elapsed)
+        if self.current_read:
+            server = self.server
+            server.average_us += (elapsed - server.average_us) // AVERAGE_SAMPLES
 
     def on_closed(self, reason: str) -> None:
         """The channel is gone."""

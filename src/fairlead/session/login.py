@@ -244,7 +244,7 @@ class Login(Exchange):
     def feed(self, buf: bytearray, start: int, end: int) -> int:
         """The first bytes may be a PROXY header."""
         if self._first:
-            header = proxyproto.parse_header(bytes(buf[start : min(end, start + proxyproto.HEADER_BYTES_MAX)]))
+            header = proxyproto.parse_header(buf, start, end)
             if isinstance(header, proxyproto.NeedMore):
                 return start
             self._first = False
@@ -344,7 +344,7 @@ class ChangeUser(Exchange):
     def begin(self, packet: bytes) -> None:
         """The packet of the command."""
         self.sequence = 1
-        self.scramble = self.host.client_scramble(self.connection)
+        self.scramble = self.connection.scramble
         try:
             self._request = parse_change_user(packet[5:], self.session.capabilities)
         except ProtocolError as error:

@@ -32,6 +32,7 @@ from fairlead.protocol.constants import (
     COM_BINLOG_DUMP,
     COM_CHANGE_USER,
     COM_INIT_DB,
+    COM_PING,
     COM_PROCESS_KILL,
     COM_QUERY,
     COM_QUIT,
@@ -52,6 +53,7 @@ from fairlead.session.backend import (
     B_REPLAY,
     K_CLIENT,
     K_NONE,
+    K_PING,
     K_REPLAY,
     K_VERIFY,
     Backend,
@@ -582,10 +584,23 @@ class Session(BackendOwner):
         if self.waiting:
             self.resume_client()
 
+    def backend_closed(self) -> None:
+        self.host.backend_closed()
+
+    def keep_alive(self, idle_ms: int, now_us: int) -> None:
+        """Ping the servers that have not heard of us for so long."""
+        for backend in self.backends:
+            if backend.state == B_READY and backend.pending == 0 and backend.channel is not None:
+                if (now_us - backend.written_us) // 1000 >= idle_ms:
+                    backend.channel.send(bytearray(b"\x01\x00\x00\x00\x0e"), 0, 5)
+                    backend.expect(COM_PING, K_PING, 0)
+                    backend.written_us = now_us
+
     def backend_login_failed(self, backend: Backend, code: int, message: str) -> None:
         """The server refused the login. A refused account is final for the session; other errors are not."""
         backend.last_error = f"{code}: {message}"
         permanent = code in (1044, 1045, 1049, 1130, 1698)
+        self.host.backend_refused(backend)
         if code == 1045:
             self.host.accounts_doubtful(self.service)
         if code == 1129:

@@ -17,7 +17,6 @@ from typing import Any
 
 from fairlead import __version__
 from fairlead.accounts.blocker import AuthBlocker
-from fairlead.accounts.files import load_mapping
 from fairlead.cluster.board import (
     S_FAILED_AUTHS,
     STATUS,
@@ -151,6 +150,8 @@ class Plane:
                 if definition.params.get("ssl"):
                     runtime.tls = listener_context(definition.params)
                 if definition.params.get("user_mapping_file"):
+                    from fairlead.accounts.files import load_mapping
+
                     runtime.mapping = load_mapping(definition.params["user_mapping_file"])
                 acceptors[definition.name] = self._acceptor(runtime)
                 listeners[definition.name] = runtime
@@ -442,10 +443,6 @@ class Plane:
         session.service.sessions.add(session)
         self.board.set(self._own + W_SESSIONS, len(self.sessions))
         return ""
-
-    def client_scramble(self, connection: ClientConnection) -> bytes:
-        """The scramble of the greeting, which COM_CHANGE_USER uses again."""
-        return connection.scramble
 
     def start_client_tls(self, connection: ClientConnection) -> None:
         """Switch a client's channel to TLS."""

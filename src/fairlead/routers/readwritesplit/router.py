@@ -67,11 +67,10 @@ from fairlead.routers.readwritesplit.decide import (
     decide,
 )
 from fairlead.routers.readwritesplit.select import STALE_LAG_SECONDS_MIN, Candidates, initial_slaves
-from fairlead.session.backend import K_CLIENT, K_NONE, K_VERIFY, Backend
+from fairlead.session.backend import B_FAILED, K_CLIENT, K_NONE, Backend
 from fairlead.session.router import FAILED, ROUTED, WAIT, RouterSession
 from fairlead.session.session import Session
 from fairlead.session.statement import Statement
-from fairlead.session.trx import ACCESS_DEFAULT
 from fairlead.sql.types import (
     OP_CALL,
     TRX_BITS,
@@ -602,11 +601,14 @@ class RwsSession(RouterSession):
             else:
                 session.close("a statement under way was lost", log=backend.failure)
             return
-        if permanent and all(each.state == 5 for each in session.backends):
+        if permanent and self._all_failed():
             session.close(
                 "All servers have become unusable for this session", log=backend.failure, code=1927,
                 message=f"Lost connection to server '{backend.server.name}': {backend.last_error}",
             )  # fmt: skip
+
+    def _all_failed(self) -> bool:
+        return all(backend.state == B_FAILED for backend in self.session.backends)
 
     def _may_lose_master(self, backend: Backend) -> bool:
         """Whether the session can live without this connection to the primary."""
@@ -692,7 +694,7 @@ class RwsSession(RouterSession):
         if backend is None:
             session.close("no other server can take the read", log=lost.failure)
             return
-        session.log_info(f"Read on '{lost.server.name}' was lost and is repeated on '{backend.server.name}'")
+        session.log_info(f"Read on '{lost.server.name}' is repeated on '{backend.server.name}': {lost.failure}")
         statement = self._revive(self._retry, self._retry_command)
         statement.ps_id = self._retry_ps
         statement.prepared = session.statements.get(self._retry_ps)
