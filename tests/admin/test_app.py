@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import socket
 import ssl
@@ -94,7 +95,9 @@ def test_large_and_endless_bodies(make_product: Any, monkeypatch: pytest.MonkeyP
     async def action(_: app.Server, base: str) -> None:
         async with client() as rest:
             assert (await rest.patch(base + "maxscale", content=b"x" * 2000)).status_code == 413
-            assert (await rest.patch(base + "maxscale", content=endless())).status_code == 413
+            # The answer may get lost, because the client is still sending when the connection is closed.
+            with contextlib.suppress(httpx.ReadError, httpx.WriteError):
+                assert (await rest.patch(base + "maxscale", content=endless())).status_code == 413
         async with client() as rest:
             assert (await rest.patch(base + "maxscale", content=silent())).status_code == 408
         async with client() as rest:
