@@ -11,12 +11,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from fairlead.admin.app import Api
-from fairlead.admin.ports import AccountList, ProductError, SessionInfo, ThreadInfo, UnknownCommand
 from fairlead.cluster import board as cells
 from fairlead.cluster import status
 from fairlead.cluster.board import Board
 from fairlead.cluster.defs import ServerFacts, Snapshot
 from fairlead.config.store import Change, ConfigStore
+from fairlead.workers.ports import AccountList, ProductError, SessionInfo, ThreadInfo, UnknownCommand
 
 TEXT = """\
 [maxscale]

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from fairlead.admin.http import ApiError, member
-from fairlead.admin.ports import Product
 from fairlead.config.store import Change
+from fairlead.workers.ports import Product
 
 Json = Any
 

@@ -16,7 +16,7 @@ class MonitorHost(Protocol):
     def datadir(self) -> str | os.PathLike[str]:
         """Where journals are kept."""
 
-    def now(self) -> float:
+    def wall_clock(self) -> float:
         """Seconds since 1970."""
 
     def hang_up(self, server: str, reason: str) -> None:

@@ -209,7 +209,7 @@ class Monitors:
         old = self._board.server(definition.slot, STATUS)
         new = old | bit if value else old & ~bit
         if self._board.set_server(definition.slot, STATUS, new):
-            self._board.set_server(definition.slot, TRIGGERED_AT, int(self._host.now()))
+            self._board.set_server(definition.slot, TRIGGERED_AT, int(self._host.wall_clock()))
         reason = must_hang_up(old, new)
         if force and value and bit == MAINT:
             reason = "maintenance of the server was forced"

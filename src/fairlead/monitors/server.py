@@ -112,7 +112,7 @@ class MonitoredServer:
     def note_event(self, event: str) -> None:
         """Remember the last event."""
         self.last_event = event
-        self.triggered_at = self.host.now()
+        self.triggered_at = self.host.wall_clock()
         self.board.set_server(self.definition.slot, TRIGGERED_AT, int(self.triggered_at))
 
     # -- looking

@@ -292,7 +292,7 @@ class MonitorTask:
         definition = self.definition
         path = journals.journal_path(self._host.datadir, definition.name)
         max_age = float(definition.params.get("journal_max_age") or 0) / 1000
-        found = journals.read(path, definition.module, list(definition.servers), self._host.now(), max_age)
+        found = journals.read(path, definition.module, list(definition.servers), self._host.wall_clock(), max_age)
         if found is None:
             return
         if isinstance(found, str):
@@ -315,7 +315,7 @@ class MonitorTask:
         )
         entries = [journals.Entry(server.name, server.status) for server in self.module.servers]
         content = journals.Journal(
-            definition.module, int(self._host.now()), entries, fields=self.module.journal_fields()
+            definition.module, int(self._host.wall_clock()), entries, fields=self.module.journal_fields()
         )
         problem = ""
         try:

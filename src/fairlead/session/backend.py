@@ -228,7 +228,9 @@ class Backend(Handler):
             self.current_read = is_read
         if self.state != _B_READY or self.backlog or not self._write_now(statement):
             reply_kind = kind if statement.replies else K_NONE
-            self.backlog.append((statement.packet(), statement.command, reply_kind, entry_id, statement.ps_id))
+            self.backlog.append(
+                (statement.packet(), statement.command, reply_kind, entry_id, statement.ps_id)
+            )
             return
         if statement.replies:
             self.expect(statement.command, kind, entry_id)
@@ -319,7 +321,9 @@ class Backend(Handler):
         """Close the server's prepared statement behind this id."""
         server_id = self.ps_ids.pop(entry_id, 0)
         if server_id and self.channel is not None and self.state == B_READY:
-            packet = bytearray(b"\x05\x00\x00\x00") + bytes((COM_STMT_CLOSE,)) + server_id.to_bytes(4, "little")
+            packet = (
+                bytearray(b"\x05\x00\x00\x00") + bytes((COM_STMT_CLOSE,)) + server_id.to_bytes(4, "little")
+            )
             self.channel.send(packet, 0, len(packet))
 
     def flush_backlog(self) -> None:

@@ -173,5 +173,3 @@ class ClientConnection(Handler):
         """The session is over: say what has to be said and hang up."""
         if self.channel is not None:
             self.channel.close_gracefully()
-
-

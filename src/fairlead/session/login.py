@@ -114,7 +114,11 @@ class Exchange:
         """Find the account of the claimed user, by name if its hosts are names."""
         session = self.session
         directory = self.listener.directory
-        if not self.host.resolves_names() or session.local_socket or not directory.needs_name(self.user, session.remote):
+        if (
+            not self.host.resolves_names()
+            or session.local_socket
+            or not directory.needs_name(self.user, session.remote)
+        ):
             self._identified(None)
             return
         self._wait()
@@ -323,13 +327,17 @@ class Login(Exchange):
         if session.closed:
             return
         if reason:
-            self.host.log(40, f"Failed to create a session for {session.user}@{session.remote}: {reason}", session)
+            self.host.log(
+                40, f"Failed to create a session for {session.user}@{session.remote}: {reason}", session
+            )
             self.refuse(1815, "HY000", f"Internal error: Session creation failed: {reason}")
             return
         state = b""
         if session.capabilities & CLIENT_SESSION_TRACK:
             state = packets.session_variables(self.host.login_variables(self.listener, session))
-        self.send(packets.ok_payload(session.capabilities, status=SERVER_STATUS_AUTOCOMMIT, session_state=state))
+        self.send(
+            packets.ok_payload(session.capabilities, status=SERVER_STATUS_AUTOCOMMIT, session_state=state)
+        )
         self.connection.login_done()
 
 
