@@ -27,7 +27,13 @@ def test_accounts(write):
             "user": [
                 {"user": "a", "host": "%", "password": "*AB12", "plugin": "MySQL_native_password"},
                 {"user": "b", "host": "10.%", "authentication_string": "CD", "global_db_priv": True},
-                {"user": "c", "host": "%", "plugin": "pam", "authentication_string": "svc", "proxy_priv": True},
+                {
+                    "user": "c",
+                    "host": "%",
+                    "plugin": "pam",
+                    "authentication_string": "svc",
+                    "proxy_priv": True,
+                },
                 {"user": "r", "host": "", "is_role": True, "super_priv": True, "default_role": "x"},
             ],
             "db": [{"user": "a", "host": "%", "db": "some%"}, {"user": "a", "host": "%", "db": r"other\_db"}],
@@ -88,7 +94,9 @@ def test_useless_files(write, content, words):
 
 
 def test_missing_file():
-    with pytest.raises(ValueError, match="user_accounts_file=/no/file: the file cannot be read: No such file"):
+    with pytest.raises(
+        ValueError, match="user_accounts_file=/no/file: the file cannot be read: No such file"
+    ):
         load_accounts_file("/no/file", print)
 
 

@@ -33,7 +33,9 @@ class FakeClient:
 class Host:
     """A supervisor with servers that answer as told, and a clock that stands still."""
 
-    def __init__(self, *, params: dict[str, Any] | None = None, servers: dict[str, int] | None = None, **globals_):
+    def __init__(
+        self, *, params: dict[str, Any] | None = None, servers: dict[str, int] | None = None, **globals_
+    ):
         self.board = Board.create(1)
         self.time = 1000.0
         self.published: list[tuple[int, bool, AccountSet]] = []
@@ -233,8 +235,9 @@ def test_interval():
 
 def test_order_of_servers():
     async def scenario():
-        host = Host(servers={"s1": RUNNING, "s2": RUNNING | SLAVE, "s3": RUNNING | MASTER, "s4": RUNNING | SLAVE,
-                             "s5": SLAVE, "s6": RUNNING | MASTER | MAINT})  # fmt: skip
+        replica, primary = RUNNING | SLAVE, RUNNING | MASTER
+        servers = {"s1": RUNNING, "s2": replica, "s3": primary, "s4": replica, "s5": SLAVE, "s6": primary | MAINT}
+        host = Host(servers=servers)
         manager = host.manager()
         manager.start()
         await settle()
@@ -248,7 +251,9 @@ def test_order_of_servers():
     run(scenario())
 
 
-@pytest.mark.parametrize("router, params", [("readwritesplit", {"auth_all_servers": True}), ("schemarouter", {})])
+@pytest.mark.parametrize(
+    "router, params", [("readwritesplit", {"auth_all_servers": True}), ("schemarouter", {})]
+)
 def test_union_of_all_servers(router, params, caplog):
     async def scenario():
         host = Host(servers={"s1": RUNNING, "s2": RUNNING | MASTER, "s3": RUNNING}, params=params)
@@ -293,7 +298,8 @@ def test_how_it_connects():
         await settle()
         assert host.ports == [4001, 3001]
         assert host.attempts[1] == {
-            "host": "db", "port": 3001, "user": "maxuser", "password": "pw", "tls": None, "connect_timeout": 7.0,
+            "host": "db", "port": 3001, "user": "maxuser", "password": "pw", "tls": None,
+            "connect_timeout": 7.0,
             "read_timeout": 7.0, "preamble": b"PROXY UNKNOWN\r\n", "tls_hostname": "db",
             "local_address": "127.0.0.9",
         }  # fmt: skip
@@ -315,7 +321,9 @@ def test_former_password_is_kept(caplog):
         manager = host.manager()
         manager.start()
         await settle()
-        host.service = ServiceDef("S", 0, "readwritesplit", {"user": "maxuser", "password": "new"}, ("server1",))
+        host.service = ServiceDef(
+            "S", 0, "readwritesplit", {"user": "maxuser", "password": "new"}, ("server1",)
+        )
         host.answers[3001] = B
         manager.configured()
         await settle()
@@ -342,7 +350,9 @@ def test_wrong_service_account_is_put_right():
         manager.configured()
         await settle()
         assert len(host.published) == 1  # nothing has changed
-        host.service = ServiceDef("S", 0, "readwritesplit", {"user": "maxuser", "password": "right"}, ("server1",))
+        host.service = ServiceDef(
+            "S", 0, "readwritesplit", {"user": "maxuser", "password": "right"}, ("server1",)
+        )
         manager.configured()
         await settle()
         assert host.published[-1] == (1, True, A)
@@ -378,7 +388,9 @@ def test_accounts_of_a_file(tmp_path, caplog):
         manager = host.manager()
         manager.start()
         await settle()
-        assert host.published == [(1, True, AccountSet((Account("f", "%", plugin=""),)))] and host.attempts == []
+        assert (
+            host.published == [(1, True, AccountSet((Account("f", "%", plugin=""),)))] and host.attempts == []
+        )
         file.unlink()
         assert await manager.force_reload() is False
         await manager.stop()
