@@ -236,7 +236,8 @@ def test_interval():
 def test_order_of_servers():
     async def scenario():
         replica, primary = RUNNING | SLAVE, RUNNING | MASTER
-        servers = {"s1": RUNNING, "s2": replica, "s3": primary, "s4": replica, "s5": SLAVE, "s6": primary | MAINT}
+        servers = {"s1": RUNNING, "s2": replica, "s3": primary, "s4": replica, "s5": SLAVE}
+        servers["s6"] = primary | MAINT
         host = Host(servers=servers)
         manager = host.manager()
         manager.start()
