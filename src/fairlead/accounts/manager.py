@@ -294,7 +294,7 @@ class AccountManager:
             await client.close()
 
     async def _log_in(self, server: ServerDef) -> SqlClient:
-        """With the service's user; while a new password is not known to the servers yet, with the former one."""
+        """With the service's user; with the former one while a server does not know the new one yet."""
         try:
             return await self._reach(server, self._credentials)
         except SqlError as error:
@@ -362,7 +362,7 @@ class AccountManager:
 
 
 def _reachable(snapshot: Snapshot, definition: ServiceDef) -> dict[str, int]:
-    """Names of the servers of a service, also through other services, with their place in the configuration."""
+    """Names of the servers of a service, also through other services, with their place among them."""
     services = {service.name: service for service in snapshot.services}
     names: dict[str, int] = {}
     open_services, seen = [definition], {definition.name}
@@ -378,7 +378,7 @@ def _reachable(snapshot: Snapshot, definition: ServiceDef) -> dict[str, int]:
 
 
 def _with_file(of_servers: AccountSet, of_file: AccountSet) -> AccountSet:
-    """Accounts of a file beside those of servers; a user@host that the servers know is left as they know it."""
+    """Accounts of a file beside those of servers; a user@host that the servers know stays as it is."""
     known = {(account.user, account.host) for account in of_servers.accounts}
     return merge(
         (
@@ -402,7 +402,7 @@ class AccountManagers:
         self._managers: dict[str, AccountManager] = {}
 
     async def apply(self, snapshot: Snapshot) -> None:
-        """Act on this configuration: new services are read at once, changed ones again, others are forgotten."""
+        """Act on this configuration: new and changed services are read at once, others are forgotten."""
         names = {service.name for service in snapshot.services}
         for name in [name for name in self._managers if name not in names]:
             await self._managers.pop(name).stop()
