@@ -1,8 +1,9 @@
 """One running monitor: the loop of its ticks.
 
 A tick: look at all servers, decide on their roles, write the board, hang up what has become useless, run the
-script for the events, act on the servers, keep the journal. Invariants: ticks of one monitor never overlap; a tick
-that fails is logged and the next one comes; who waits for a tick waits for one that began after the request.
+script for the events, act on the servers, keep the journal. Invariants: ticks of one monitor never overlap; a
+tick that fails is logged and the next one comes; who waits for a tick waits for one that began
+after the request.
 """
 
 from __future__ import annotations
