@@ -24,8 +24,8 @@ def number(name: str) -> int:
 
 def link(source: str, **facts: object) -> SlaveConnection:
     values: dict[str, object] = {
-        "host": "127.0.0.1", "port": 3000 + number(source), "source_id": number(source), "io": IO_YES, "sql": True,
-        "lag": 0,
+        "host": "127.0.0.1", "port": 3000 + number(source), "source_id": number(source), "io": IO_YES,
+        "sql": True, "lag": 0,
     }  # fmt: skip
     return SlaveConnection(**{**values, **facts})  # type: ignore[arg-type]
 
@@ -50,9 +50,9 @@ class Watch:
     """A monitor without servers: facts in, states out, with its memory in between."""
 
     views: list[ServerView]
-    settings: RoleSettings = RoleSettings()
+    settings: RoleSettings = field(default_factory=RoleSettings)
     by_address: bool = True
-    memory: Memory = Memory()
+    memory: Memory = field(default_factory=Memory)
     choice: roles.Choice | None = None
     found: list[roles.Role] = field(default_factory=list)
 
@@ -116,7 +116,8 @@ CASES = [
         (S, RELAY_STATE, RELAY_STATE, M),
     ),
     Case(
-        "tree", {"server2": ["server1"], "server3": ["server1"], "server4": ["server3"]}, (M, S, RELAY_STATE, S)
+        "tree",
+        {"server2": ["server1"], "server3": ["server1"], "server4": ["server3"]}, (M, S, RELAY_STATE, S),
     ),
     Case("standalone", {}, (M, R, R, R)),
     Case("standalone_first_read_only", {}, (R, M, R, R), read_only=("server1",)),
@@ -144,12 +145,12 @@ CASES = [
         (M, RELAY_STATE, RELAY_STATE, S),
     ),
     Case(
-        "external_source", {"server1": ["server4"], "server2": ["server1"], "server3": ["server1"]}, (M, S, S),
-        monitored=THREE,
+        "external_source", {"server1": ["server4"], "server2": ["server1"], "server3": ["server1"]},
+        (M, S, S), monitored=THREE,
     ),
     Case(
-        "external_source_of_a_replica", {"server2": ["server1", "server4"], "server3": ["server1"]}, (M, S, S),
-        monitored=THREE,
+        "external_source_of_a_replica", {"server2": ["server1", "server4"], "server3": ["server1"]},
+        (M, S, S), monitored=THREE,
     ),
     Case(
         "external_source_only", {"server2": ["server1"], "server3": ["server4"]}, (M, S, R), monitored=THREE
