@@ -61,7 +61,7 @@ class SlaveConnection(Struct, frozen=True):
 class ServerView(Struct, frozen=True):
     """One server. `endpoints`: the (host, port) pairs under which the others may replicate from it.
 
-    `permitted`: the monitor's account may look at the replication. `failures`: ticks in a row when it was down.
+    `permitted`: the monitor's account may look at the replication. `failures`: ticks in a row it is down.
     `marked`: it carries the lock with which the holder of the majority marks its primary.
     """
 

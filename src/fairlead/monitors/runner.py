@@ -1,8 +1,8 @@
 """All monitors of the product: which run, on what configuration; and the servers that have none.
 
-Invariant: a server belongs to one monitor at most. Its status bits are set by that monitor while it runs (people
-set maintenance and draining only); of a server without a running monitor people may set every bit, and it
-keeps them.
+Invariant: a server belongs to one monitor at most. Its status bits are set by that monitor while it runs
+(people set maintenance and draining only); of a server without a running monitor people may set every bit,
+and it keeps them.
 """
 
 from __future__ import annotations

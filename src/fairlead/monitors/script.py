@@ -62,20 +62,27 @@ class Outcome:
 
 async def run(words: list[str], timeout: float, context: Mapping[str, object]) -> Outcome:
     """Run a script to its end and log its output."""
+    # A pipe of our own: with asyncio's the process has not ended while a child holds the output open.
+    reading, writing = os.pipe()
     try:
         process = await asyncio.create_subprocess_exec(
-            *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+            *words, stdin=asyncio.subprocess.DEVNULL, stdout=writing, stderr=writing, start_new_session=True
+        )
     except (OSError, ValueError) as error:
+        os.close(reading)
         return Outcome(problem=str(error))
-    assert process.stdout is not None
+    except BaseException:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
     name = os.path.basename(words[0])
-    output = asyncio.ensure_future(_log_output(process.stdout, name, context))
+    output = asyncio.ensure_future(_log_output(reading, name, context))
     timed_out = False
     try:
         try:
-            await asyncio.wait_for(process.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await process.wait()
         except TimeoutError:
             timed_out = True
             logger.warning(
@@ -86,7 +93,8 @@ async def run(words: list[str], timeout: float, context: Mapping[str, object]) -
             )
             _signal(process, signal.SIGTERM)
             try:
-                await asyncio.wait_for(process.wait(), timeout)
+                async with asyncio.timeout(timeout):
+                    await process.wait()
             except TimeoutError:
                 logger.error("Script '%s' did not end and is killed (SIGKILL)", words[0], extra=context)
                 _signal(process, signal.SIGKILL)
@@ -107,7 +115,19 @@ def _signal(process: asyncio.subprocess.Process, number: int) -> None:
         os.killpg(process.pid, number)
 
 
-async def _log_output(stream: asyncio.StreamReader, name: str, context: Mapping[str, object]) -> None:
+async def _log_output(descriptor: int, name: str, context: Mapping[str, object]) -> None:
+    stream = asyncio.StreamReader()
+    pipe = os.fdopen(descriptor, "rb", buffering=0)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stream), pipe
+    )
+    try:
+        await _log_lines(stream, name, context)
+    finally:
+        transport.close()
+
+
+async def _log_lines(stream: asyncio.StreamReader, name: str, context: Mapping[str, object]) -> None:
     rest = b""
     while piece := await stream.read(LINE_BYTES_MAX):
         *lines, rest = (rest + piece).split(b"\n")

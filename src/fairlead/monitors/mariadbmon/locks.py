@@ -1,6 +1,6 @@
 """Cooperative locks: by named locks in the servers several instances agree on who may change the cluster.
 
-`ServerLocks` is what is known of the two locks on one server; `LockKeeper` decides when to try for a majority.
+`ServerLocks` is what is known of the two locks on one server; `LockKeeper` decides when to try for it.
 Invariant: an instance holds locks on a majority of the servers, or (after a failed attempt) on none.
 """
 
@@ -96,7 +96,7 @@ class ServerLocks:
 
 
 def wait_timeout(params: Mapping[str, Any]) -> int:
-    """After how many silent seconds the server may end the session, so that locks of the dead vanish."""
+    """After how many silent seconds the server may end the session, so that its locks vanish."""
     interval = int(params.get("monitor_interval") or 2000)
     slowest = max(int(params.get(f"backend_{what}_timeout") or 3000) for what in ("read", "write"))
     low, high = WAIT_TIMEOUT_RANGE
@@ -131,7 +131,7 @@ class LockKeeper:
         self._next_attempt = 0.0
 
     async def keep(self, servers: Sequence[LockedServer], mode: str, now: float, interval_s: float) -> None:
-        """Count the locks after the servers have been looked at; try for the majority, or give up the rest."""
+        """Count the locks after a look at the servers; try for the majority, or give up the rest."""
         if mode == "none":
             if self.holds is not None:
                 await self._release(servers)

@@ -1,7 +1,7 @@
 """Who is primary and who is a replica: the rules, as pure functions of one tick's facts and what was before.
 
-Invariant: a primary once chosen is kept unless it is invalid for one of the reasons in `why_invalid`, and even then
-if there is nobody to replace it. Every decision carries its reason as a sentence for the log.
+Invariant: a primary once chosen is kept unless it is invalid for one of the reasons in `why_invalid`, and
+even then if there is nobody to replace it. Every decision carries its reason as a sentence for the log.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def choose_master(
     chosen = Memory(views[best].name, bool(topology.nodes[best].cycle))
     if best == current:
         return Choice(current, chosen)
-    news = f"Setting '{views[best].name}' as primary. '{memory.master}' is no longer valid, because {invalid}."
+    news = f"Setting '{views[best].name}' as primary. '{memory.master}' is not valid: {invalid}."
     return Choice(best, chosen, news=news)
 
 

@@ -1,7 +1,7 @@
 """Who replicates from whom: the graph of the monitored servers, from the facts of one tick.
 
 Pure functions. Servers are known by their index, which is their place in the configuration. A link needs both
-threads of a connection; with one stopped the source is only a *failed parent*; with both stopped there is nothing.
+threads of a connection; with one stopped the source is only a *failed parent*; with both there is no link.
 """
 
 from __future__ import annotations
