@@ -194,7 +194,7 @@ class Exchange:
         code = self.session.check_database(self.account, self.database, "")
         if not code:
             return True
-        if code == 1049 and not self._reloaded:
+        if not self._reloaded:
             self._reloaded = True
             self._wait()
             self.host.reload_accounts(self.service, self._database_read)

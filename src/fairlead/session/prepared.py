@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fairlead.sql.info import QueryInfo
 
 
@@ -9,12 +11,14 @@ class Prepared:
     """`id` is what the client uses. `types` is the last parameter type block the client sent (it sends it once);
     `version` tells the blocks apart, so that each server connection gets the newest before it needs it."""
 
-    __slots__ = ("columns", "cursor_on", "id", "info", "long_data_on", "parameters", "types", "version")
+    __slots__ = ("columns", "cursor_on", "hints", "id", "info", "long_data_on", "parameters", "types", "version")
 
     def __init__(self, statement_id: int, info: QueryInfo) -> None:
         self.id = statement_id
         self.info = info
         self.parameters = 0
+        # Routing hints in the text of the PREPARE, for its executions.
+        self.hints: tuple[Any, ...] = ()
         self.columns = 0
         self.types = b""
         self.version = 0

@@ -35,6 +35,8 @@ class ServiceRuntime:
         self.accounts_version = 0
         self.accounts_loaded = False
         self.sessions: set[Session] = set()
+        # A hintfilter is in the filter chain.
+        self.has_hints = False
 
     def new_router(self, session: Session) -> RouterSession:
         """The router's part of a new session."""

@@ -69,6 +69,9 @@ cdef class Session(BackendOwner):
     cdef public object queries
     cdef public bint ready
     cdef public str pending_database
+    cdef public str looked_again_for
+    cdef public object hints
+    cdef public tuple prepare_hints
     cdef public dict expected_info
     cdef public object log_level
 

@@ -66,6 +66,7 @@ from fairlead.session.prepared import Prepared
 from fairlead.session.router import FAILED, ROUTED, WAIT, RouterSession
 from fairlead.session.statement import Statement
 from fairlead.session.trx import TrxTracker
+from fairlead.sql.hints import HintStack, parse_hints
 from fairlead.sql.types import (
     OP_CHANGE_DB,
     OP_EXECUTE,
@@ -159,6 +160,7 @@ class Session(BackendOwner):
         self.sql_mode = -1
         self.named: dict[str, Any] = {}
         self.last_prepared = 0
+        self.prepare_hints: tuple[Any, ...] = ()
         self.expecting = 0
         self.load_backend: Backend | None = None
         self.stream_targets: list[Backend] = []
@@ -176,6 +178,9 @@ class Session(BackendOwner):
         self.pending_verify: dict[int, list[tuple[Backend, bool]]] = {}
         self.last_reason = ""
         self.pending_database: str | None = None
+        self.looked_again_for: str | None = None
+        # The stack of routing hints; None unless the service has a hintfilter.
+        self.hints = HintStack() if service.has_hints else None
         self.expected_info: dict[int, str] = {}
         self.log_level: Any = None
         retained = service.retain_last_statements(host.globals)
@@ -218,6 +223,7 @@ class Session(BackendOwner):
         statement.type_mask = 0
         statement.ps_id = 0
         statement.prepared = None
+        statement.hints = ()
         statement.replies = True
         statement.continues = end - start - 4 == _MAX_PACKET
         self.active_us = self.client.poller.now_us
@@ -242,6 +248,8 @@ class Session(BackendOwner):
         )
         statement.info = info
         statement.type_mask = info.type_mask
+        if self.hints is not None:
+            statement.hints = self.hints.apply(parse_hints(statement.buf, statement.start + 5, statement.end))
         if info.operation in _SPECIAL or statement.type_mask & (
             TYPE_PREPARE_NAMED_STMT | TYPE_DEALLOC_PREPARE
         ):
@@ -288,6 +296,8 @@ class Session(BackendOwner):
             info = self.classifier.classify(buf, start + 5, end, True, self.sql_mode)
             statement.info = info
             statement.type_mask = info.type_mask | TYPE_PREPARE_STMT
+            if self.hints is not None:
+                self.prepare_hints = parse_hints(buf, start + 5, end)
             return self.router.route(statement)
         if command in _NAMES_ITS_STATEMENT:
             return self._execute(statement)
@@ -331,6 +341,7 @@ class Session(BackendOwner):
                 f"Unknown prepared statement handler ({given}) for {_COMMAND_NAMES[command]} given",
             )
         statement.prepared = prepared
+        statement.hints = prepared.hints
         statement.info = prepared.info
         statement.type_mask = prepared.info.type_mask
         statement.has_types = False
@@ -358,9 +369,21 @@ class Session(BackendOwner):
             return WAIT
         refused = self.check_database(self.account, database, self.role)
         if refused:
+            if self.looked_again_for != database:
+                # It may have been created or granted a moment ago: look again before refusing.
+                self.looked_again_for = database
+                self.host.reload_accounts(self.service, self._looked_again)
+                return WAIT
+            self.looked_again_for = None
             return self.answer_error(*self.database_error(refused, database))
+        self.looked_again_for = None
         self.pending_database = database
         return 0
+
+    def _looked_again(self) -> None:
+        """The accounts have been read again, or may not be: judge the waiting command now."""
+        if not self.closed:
+            self.resume_client()
 
     def check_database(self, account: Any, database: str, role: str) -> int:
         """0, 1044 or 1049 for a default database."""
@@ -459,7 +482,10 @@ class Session(BackendOwner):
             if record:
                 self.history.add(entry_id, statement.command, bytes(statement.packet()[4:]), is_prepare)
         if is_prepare:
+            assert statement.info is not None
             self.statements[entry_id] = Prepared(entry_id, statement.info)
+            self.statements[entry_id].hints = self.prepare_hints
+            self.prepare_hints = ()
             self.last_prepared = entry_id
         for backend in others:
             backend.write(statement, K_VERIFY, entry_id, True)
@@ -646,6 +672,9 @@ class Session(BackendOwner):
         if self.load_backend is backend:
             self.load_backend = None
         if self.closed:
+            return
+        if self.kill_message:
+            self.close("killed", code=1927, message=self.kill_message, sqlstate="70100")
             return
         if partial:
             self.close(

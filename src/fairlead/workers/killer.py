@@ -21,13 +21,14 @@ _slots = asyncio.Semaphore(KILLS_AT_ONCE_MAX)
 
 async def carry_out(order: KillOrder, victims: list[Session], local_address: str) -> None:
     """Kill the server connections of the victims; a killed session that the servers allowed to be killed ends."""
-    if order.kind == "connection":
+    own_user = order.kind == "user" and order.user.lower() == order.issuer_user.lower()
+    if order.kind == "connection" or own_user:
         for session in victims:
             if session.user == order.issuer_user or not any(each.thread_id for each in session.backends):
                 session.kill_message = "Connection was killed"
     targets = statements_for(order, victims)
     results = await asyncio.gather(*(_kill(server, sql, order, local_address) for server, sql in targets))
-    if order.kind == "connection" and (any(results) or not targets):
+    if (order.kind == "connection" or own_user) and (any(results) or not targets):
         for session in victims:
             if not session.closed and session.id != order.issuer:
                 session.close(

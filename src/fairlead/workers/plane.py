@@ -173,6 +173,7 @@ class Plane:
                 server = Server(definition)
             servers[definition.name] = server
         self._new_servers = servers
+        hinting = {each.name: each.module == "hintfilter" for each in snapshot.filters}
         services: dict[str, ServiceRuntime] = {}
         for service_definition in snapshot.services:
             old = self.services.get(service_definition.name)
@@ -186,6 +187,7 @@ class Plane:
             make_session, make_config = router_entry(service_definition.router)
             runtime.factory = make_session
             runtime.router_config = make_config(service_definition.params)
+            runtime.has_hints = any(hinting.get(name) for name in service_definition.filters)
             services[service_definition.name] = runtime
         return services
 

@@ -48,6 +48,7 @@ cdef class RwsSession(RouterSession):
     cdef set _tried
     cdef object _command_packet
     cdef int _decision
+    cdef Backend _hinted_server
     cdef long long _generation
     cdef Py_ssize_t _service
     cdef list _pairs

@@ -53,6 +53,9 @@ from fairlead.protocol.constants import (
 )
 from fairlead.routers.readwritesplit.config import ERROR_ON_WRITE, FAIL_INSTANTLY, RwsConfig
 from fairlead.routers.readwritesplit.decide import (
+    D_HINT_LAST,
+    D_HINT_MASTER,
+    D_HINT_SLAVE,
     D_LONG_DATA,
     D_NO_SLAVES,
     D_PREVIOUS,
@@ -71,6 +74,7 @@ from fairlead.session.backend import B_FAILED, K_CLIENT, K_NONE, Backend
 from fairlead.session.router import FAILED, ROUTED, WAIT, RouterSession
 from fairlead.session.session import Session
 from fairlead.session.statement import Statement
+from fairlead.sql.hints import TO_LAST, TO_MASTER, TO_SERVER, TO_SLAVE
 from fairlead.sql.types import (
     OP_CALL,
     TRX_BITS,
@@ -154,6 +158,8 @@ class RwsSession(RouterSession):
         self._tried: set[int] = set()
         self._command_packet: tuple[bytearray, int, int] | None = None
         self._decision = 0
+        # The server that a hint names for the present statement.
+        self._hinted_server: Backend | None = None
         self._generation = self.board.get(GENERATION)
         self._service = worker_service_index(session.host.worker, service.slot, 0)
         self._pairs = [
@@ -220,9 +226,14 @@ class RwsSession(RouterSession):
             kind = decision & _TARGET_MASK
         elif statement.command == COM_FIELD_LIST and not trx.active and not self.locked:
             decision, kind = D_READ, _T_SLAVE
+        if statement.hints:
+            decision = self._hinted(statement, decision)
+            kind = decision & _TARGET_MASK
         self._decision = decision
         self.board.add(self._service + V_QUERIES, 1)
         self.plain = False
+        if self._hinted_server is not None:
+            return self._to_hinted_server(statement)
         if kind == _T_SLAVE:
             self.board.add(self._service + V_ROUTE_SLAVE, 1)
             return self._to_slave(statement)
@@ -266,6 +277,40 @@ class RwsSession(RouterSession):
         if self.config.max_slave_connections == 0:
             return D_NO_SLAVES
         return decision
+
+    def _hinted(self, statement: Statement, decision: int) -> int:
+        """What the hints of the statement make of the decision; may set `_hinted_server` (spec A.4)."""
+        if self.session.trx.active or self.locked:
+            return decision
+        for hint in statement.hints:
+            if hint.kind == TO_MASTER:
+                return D_HINT_MASTER
+            if hint.kind == TO_SLAVE:
+                decision = D_HINT_SLAVE
+            elif hint.kind == TO_LAST:
+                decision = D_HINT_LAST
+            elif hint.kind == TO_SERVER and decision & TARGET_MASK != TARGET_ALL:
+                self._hinted_server = self._named(hint.server)
+        return decision
+
+    def _named(self, name: str) -> Backend | None:
+        """The backend of a server by name, if it can be used."""
+        for backend in self.session.backends:
+            if backend.server.name.lower() == name.lower():
+                status = self.board.server(backend.slot, STATUS)
+                if status & (RUNNING | MAINT) == RUNNING and backend.state != B_FAILED:
+                    return backend
+        return None
+
+    def _to_hinted_server(self, statement: Statement) -> int:
+        backend = self._hinted_server
+        self._hinted_server = None
+        if backend is None or not self._ensure_open(backend):
+            kind = self._decision & TARGET_MASK
+            return self._to_slave(statement) if kind == TARGET_SLAVE else self._to_master(statement)
+        self._retriable = False
+        self._write(backend, statement, True)
+        return ROUTED
 
     def _qualified(self, table: tuple[str, str]) -> tuple[str, str]:
         return (table[0] or self.session.database, table[1])
