@@ -15,4 +15,13 @@ COMPILED_MODULES = [
     "fairlead.net.syscalls",
     "fairlead.net.poller",
     "fairlead.net.channel",
+    "fairlead.session.statement",
+    "fairlead.session.trx",
+    "fairlead.session.router",
+    "fairlead.session.backend",
+    "fairlead.session.session",
+    "fairlead.session.client",
+    "fairlead.routers.readwritesplit.decide",
+    "fairlead.routers.readwritesplit.select",
+    "fairlead.routers.readwritesplit.router",
 ]

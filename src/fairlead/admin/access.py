@@ -17,10 +17,10 @@ from http.cookies import CookieError, SimpleCookie
 
 from fairlead.accounts.patterns import HostRule, reduce_address
 from fairlead.admin.http import Answer, ApiError, Call
-from fairlead.admin.ports import Product
 from fairlead.admin.query import number
 from fairlead.admin.tokens import DEFAULT_MAX_AGE_S, Tokens
 from fairlead.admin.users import ADMIN, BASIC, User, Users
+from fairlead.workers.ports import Product
 
 logger = logging.getLogger(__name__)
 

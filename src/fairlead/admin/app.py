@@ -25,7 +25,6 @@ from fairlead.admin.access import Access
 from fairlead.admin.changing import Changes
 from fairlead.admin.http import Answer, ApiError, Call, Freshness
 from fairlead.admin.loads import LoadHistory
-from fairlead.admin.ports import Product, ProductError
 from fairlead.admin.product_api import ProductApi
 from fairlead.admin.query import BadQuery
 from fairlead.admin.resources import Objects
@@ -35,6 +34,7 @@ from fairlead.admin.users import Users
 from fairlead.cluster import board as cells
 from fairlead.config.store import ConfigErrors
 from fairlead.net import tls
+from fairlead.workers.ports import Product, ProductError
 
 logger = logging.getLogger(__name__)
 

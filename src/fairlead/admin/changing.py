@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from fairlead.admin.http import ApiError, member
-from fairlead.admin.ports import Product
 from fairlead.config.store import Change
+from fairlead.workers.ports import Product
 
 Json = Any
 
@@ -133,4 +133,9 @@ def creation(product: Product, kind: str, data: dict[str, Json], service: str | 
 def alteration(product: Product, kind: str, name: str, data: dict[str, Json]) -> Change:
     """The change of parameters and relationships of an object."""
     identity_of(data, kind, name)
-    return product.store.alter(kind, name, parameters_of(data), relationships_of(data))
+    wanted = relationships_of(data)
+    if kind != "maxscale":
+        # A client may send back what it was shown, also what cannot be changed from this side.
+        current = product.store.relationships(kind, name)
+        wanted = {relation: names for relation, names in wanted.items() if names != current.get(relation, [])}
+    return product.store.alter(kind, name, parameters_of(data), wanted)

@@ -28,6 +28,8 @@ Json = Any
 BODY_BYTES_MAX = 4 * 1024 * 1024
 # How long a client may take to send the body.
 BODY_TIMEOUT_S = 30.0
+# A body that nobody wants is read to its end up to this size; behind a larger one the connection is closed.
+UNREAD_BYTES_MAX = 64 * 1024
 # Query options of one request.
 OPTIONS_MAX = 256
 # Documents whose time of change is remembered.
@@ -104,6 +106,16 @@ class Call:
         self.options = dict(self.option_list)
         self._body: Json = None
         self._has_body = False
+        self._is_read = False
+
+    @property
+    def leaves_body_unread(self) -> bool:
+        """Whether so much of the body is still to come that the connection is better closed."""
+        if self._is_read:
+            return False
+        headers = self.request.headers
+        length = headers.get("content-length", "0")
+        return "transfer-encoding" in headers or not length.isdigit() or int(length) > UNREAD_BYTES_MAX
 
     @property
     def client_address(self) -> str:
@@ -164,6 +176,7 @@ class Call:
             raise ApiError(408, text) from None
         except ClientDisconnect:
             raise ApiError(400, "The request body is incomplete") from None
+        self._is_read = True
         return bytes(content)
 
     async def data(self) -> dict[str, Json]:
@@ -263,6 +276,8 @@ def _time_of(text: str | None) -> float | None:
 def render(call: Call, answer: Answer, freshness: Freshness) -> Response:
     """The response to a request, including what its conditions demand."""
     headers = {**SECURITY_HEADERS, **answer.headers}
+    if call.leaves_body_unread:
+        headers["Connection"] = "close"
     content = answer.content
     status = answer.status
     if answer.document is not None:

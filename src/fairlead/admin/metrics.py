@@ -10,11 +10,11 @@ from collections.abc import Iterable
 
 from fairlead import __version__
 from fairlead.admin import numbers
-from fairlead.admin.ports import Product
 from fairlead.cluster import board as cells
 from fairlead.cluster import status
 from fairlead.cluster.board import Board
 from fairlead.cluster.defs import ServerDef, Snapshot
+from fairlead.workers.ports import Product
 
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"

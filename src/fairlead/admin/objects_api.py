@@ -10,10 +10,10 @@ from typing import Any
 
 from fairlead.admin.changing import Changes, alteration, creation, names_of
 from fairlead.admin.http import Answer, ApiError, Call, no_content
-from fairlead.admin.ports import Product
 from fairlead.admin.resources import Objects, relationship
 from fairlead.admin.routing import Routes
 from fairlead.admin.shaping import collection, single
+from fairlead.workers.ports import Product
 
 Json = Any
 

@@ -22,11 +22,11 @@ from fairlead.admin.changing import (
 )
 from fairlead.admin.http import Answer, ApiError, Call, member, no_content
 from fairlead.admin.loads import LoadHistory
-from fairlead.admin.ports import Product, UnknownCommand
 from fairlead.admin.resources import Resource, relationship, resource, session_resource
 from fairlead.admin.routing import Routes
 from fairlead.admin.shaping import collection, page_link, single
 from fairlead.admin.users import BASIC, UserError, Users
+from fairlead.workers.ports import Product, UnknownCommand
 
 Json = Any
 

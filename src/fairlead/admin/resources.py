@@ -11,11 +11,11 @@ from typing import Any
 
 from fairlead.admin import numbers
 from fairlead.admin.http import Call
-from fairlead.admin.ports import Product, SessionInfo
 from fairlead.cluster import board as cells
 from fairlead.cluster.defs import ServerDef, ServiceDef, Snapshot
 from fairlead.cluster.status import status_text
 from fairlead.config.store import ConfigStore
+from fairlead.workers.ports import Product, SessionInfo
 
 Json = Any
 Resource = dict[str, Json]

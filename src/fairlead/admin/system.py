@@ -10,8 +10,8 @@ from fairlead import __version__
 from fairlead.admin import numbers
 from fairlead.admin.http import Call
 from fairlead.admin.loads import LoadHistory
-from fairlead.admin.ports import Product, ThreadInfo
 from fairlead.admin.resources import Resource, date_text, resource
+from fairlead.workers.ports import Product, ThreadInfo
 
 Json = Any
 

@@ -82,7 +82,18 @@ def serve(
         ctx.exit(export(path, base, overrides, Path(options["export_config"])))
     from fairlead.workers.main import serve as run_server
 
-    ctx.exit(run_server(path, basedir=base, overrides=overrides, log_to_stdout=options["log"] == "stdout"))
+    ctx.exit(
+        run_server(
+            path, basedir=base, overrides=overrides, log_to_stdout=options["log"] == "stdout", start_rest=start_rest
+        )
+    )
+
+
+async def start_rest(product: Any) -> Any:
+    """Start the REST API; its libraries are loaded only now."""
+    from fairlead.admin import app
+
+    return await app.start(product)
 
 
 def overrides_of(options: dict[str, Any]) -> dict[str, str]:

@@ -183,7 +183,9 @@ class Board:
 
     def sum_pair(self, service: int, server: int, cell: int) -> int:
         """A counter of a (service, server) pair, over all workers."""
-        return sum(self.cells[worker_pair_index(worker, service, server, cell)] for worker in range(self.workers))
+        return sum(
+            self.cells[worker_pair_index(worker, service, server, cell)] for worker in range(self.workers)
+        )
 
     def set_server(self, slot: int, cell: int, value: int) -> bool:
         """Write a monitor's cell and raise the generation if it changed. Supervisor only."""

@@ -89,9 +89,12 @@ class Channel(Watched):
         if self.closed:
             return
         if self.connecting:
-            if events & (_EPOLLOUT | _GONE):
-                self._finish_connect()
-            return
+            if not events & (_EPOLLOUT | _GONE):
+                return
+            self._finish_connect()
+            # The peer's first words may have come with the same event, and no other will tell of them.
+            if self.closed:
+                return
         if events & _EPOLLOUT and self._out is not None:
             self.flush()
         if events & _HANGUP:

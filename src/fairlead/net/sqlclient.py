@@ -88,7 +88,9 @@ class Result(Struct, frozen=True):
 class SqlClient:
     """An open connection; made by `connect`."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, read_timeout: float) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, read_timeout: float
+    ) -> None:
         self._reader = reader
         self._writer = writer
         self._read_timeout = read_timeout
@@ -185,7 +187,9 @@ class SqlClient:
             for key, value in attributes.items()
         )
         token = auth.native_token(hash1, self.greeting.scramble)
-        response = HandshakeResponse(capabilities, charset, user, token, database, "mysql_native_password", raw)
+        response = HandshakeResponse(
+            capabilities, charset, user, token, database, "mysql_native_password", raw
+        )
         self._send(build_handshake_response(response))
         payload = await self._packet()
         if payload[:1] == b"\xfe":
@@ -302,7 +306,9 @@ class SqlClient:
                 raise _error(payload)
             if payload[:1] == b"\xfe" and len(payload) < 9:
                 status = int.from_bytes(payload[3:5], "little")
-                return Result(tuple(names), rows, status=status, warnings=int.from_bytes(payload[1:3], "little"))
+                return Result(
+                    tuple(names), rows, status=status, warnings=int.from_bytes(payload[1:3], "little")
+                )
             reader = packets.Reader(payload)
             row = tuple(_text(reader.nullable()) for _ in range(count))
             rows.append(row)

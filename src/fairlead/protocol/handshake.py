@@ -215,7 +215,9 @@ def parse_auth_switch(payload: bytes) -> AuthSwitch:
         raise ProtocolError(1251, "08004", "The server asks for the authentication of versions before 4.1")
     reader = Reader(payload, 1)
     plugin = _until_null_or_end(reader).decode("ascii", "replace")
-    return AuthSwitch(plugin, reader.rest().rstrip(b"\0")[:20] if plugin == "mysql_native_password" else reader.rest())
+    return AuthSwitch(
+        plugin, reader.rest().rstrip(b"\0")[:20] if plugin == "mysql_native_password" else reader.rest()
+    )
 
 
 class ChangeUserRequest(Struct, frozen=True):

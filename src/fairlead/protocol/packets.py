@@ -232,7 +232,16 @@ def column_payload(name: str, type_: int = 253, length: int = 1024, charset: int
     encoded = name.encode()
     fixed = charset.to_bytes(2, "little") + length.to_bytes(4, "little") + bytes((type_,)) + b"\0\0\0\0\0"
     return b"".join(
-        (lenenc_string(b"def"), lenenc(0), lenenc(0), lenenc(0), lenenc_string(encoded), lenenc(0), b"\x0c", fixed)
+        (
+            lenenc_string(b"def"),
+            lenenc(0),
+            lenenc(0),
+            lenenc(0),
+            lenenc_string(encoded),
+            lenenc(0),
+            b"\x0c",
+            fixed,
+        )
     )
 
 

@@ -56,6 +56,8 @@ STATE_NAMES = ("closed", "connecting", "login", "replay", "ready", "failed")
 
 # Commands that wait for a connection that is not ready yet, at most.
 BACKLOG_MAX = 1000
+# Samples over which the time of reads is averaged.
+AVERAGE_SAMPLES = 16
 
 _K_NONE = K_NONE
 _K_CLIENT = K_CLIENT
@@ -97,6 +99,9 @@ class BackendOwner:
 
     def backend_gone(self, backend: Backend, reason: str) -> None:
         """The connection was lost."""
+
+    def backend_closed(self) -> None:
+        """A connection's descriptor was given back."""
 
     def backend_unasked(self, backend: Backend, buf: bytearray, start: int, end: int) -> None:
         """The server said something although nothing was asked: an error before it hangs up."""
@@ -177,6 +182,7 @@ class Backend(Handler):
         self.channel = None
         if channel is not None:
             channel.close()
+        self.owner.backend_closed()
         board, base = self._board, self._counters
         board.add(base + S_CONNECTIONS, -1)
         if self.head_kind == K_CLIENT:
@@ -222,7 +228,9 @@ class Backend(Handler):
             self.current_read = is_read
         if self.state != _B_READY or self.backlog or not self._write_now(statement):
             reply_kind = kind if statement.replies else K_NONE
-            self.backlog.append((statement.packet(), statement.command, reply_kind, entry_id, statement.ps_id))
+            self.backlog.append(
+                (statement.packet(), statement.command, reply_kind, entry_id, statement.ps_id)
+            )
             return
         if statement.replies:
             self.expect(statement.command, kind, entry_id)
@@ -313,7 +321,9 @@ class Backend(Handler):
         """Close the server's prepared statement behind this id."""
         server_id = self.ps_ids.pop(entry_id, 0)
         if server_id and self.channel is not None and self.state == B_READY:
-            packet = bytearray(b"\x05\x00\x00\x00") + bytes((COM_STMT_CLOSE,)) + server_id.to_bytes(4, "little")
+            packet = (
+                bytearray(b"\x05\x00\x00\x00") + bytes((COM_STMT_CLOSE,)) + server_id.to_bytes(4, "little")
+            )
             self.channel.send(packet, 0, len(packet))
 
     def flush_backlog(self) -> None:
@@ -436,6 +446,9 @@ class Backend(Handler):
         index = self._counters + (S_HISTOGRAM_READ if self.current_read else S_HISTOGRAM_WRITE) + 2 * bucket
         self._board.add(index, 1)
         self._board.add(index + 1, elapsed)
+        if self.current_read:
+            server = self.server
+            server.average_us += (elapsed - server.average_us) // AVERAGE_SAMPLES
 
     def on_closed(self, reason: str) -> None:
         """The channel is gone."""

@@ -76,14 +76,18 @@ class BackendLogin:
             switch = parse_auth_switch(payload)
             if switch.plugin != _PLUGIN:
                 raise ProtocolError(
-                    1524, "HY000", f"Server '{self.backend.server.name}' asks for '{switch.plugin}', which is not loaded"
+                    1524,
+                    "HY000",
+                    f"Server '{self.backend.server.name}' asks for '{switch.plugin}', which is not loaded",
                 )
             self._send(auth.native_token(self.session.backend_password, switch.data))
         elif first == 0xFF:
             error = packets.parse_err(payload)
             raise ProtocolError(error.errno, error.sqlstate, error.message)
         else:
-            raise ProtocolError(2027, "HY000", "the server sent a packet that makes no sense during the login")
+            raise ProtocolError(
+                2027, "HY000", "the server sent a packet that makes no sense during the login"
+            )
 
     def _greeted(self, greeting: Greeting) -> None:
         self.greeting = greeting

@@ -35,6 +35,10 @@ class ClientConnection(Handler):
         self.ready = False
         self.closed = False
         self.accepted_us = 0
+        # How long the client has been waited for after the goodbye.
+        self.goodbye_ms = 0
+        # Of the greeting; COM_CHANGE_USER uses it again.
+        self.scramble = b""
         self._stream_left = 0
         self._stream_more = False
         # The packet being streamed has no payload: the end of LOAD DATA.
@@ -47,6 +51,7 @@ class ClientConnection(Handler):
         self.login = login
         self.accepted_us = session.created_us
         login.greet()
+        self.scramble = login.scramble
 
     # -- data
 
@@ -168,5 +173,3 @@ class ClientConnection(Handler):
         """The session is over: say what has to be said and hang up."""
         if self.channel is not None:
             self.channel.close_gracefully()
-
-

@@ -114,7 +114,11 @@ class Exchange:
         """Find the account of the claimed user, by name if its hosts are names."""
         session = self.session
         directory = self.listener.directory
-        if not self.host.resolves_names() or session.local_socket or not directory.needs_name(self.user, session.remote):
+        if (
+            not self.host.resolves_names()
+            or session.local_socket
+            or not directory.needs_name(self.user, session.remote)
+        ):
             self._identified(None)
             return
         self._wait()
@@ -244,7 +248,7 @@ class Login(Exchange):
     def feed(self, buf: bytearray, start: int, end: int) -> int:
         """The first bytes may be a PROXY header."""
         if self._first:
-            header = proxyproto.parse_header(bytes(buf[start : min(end, start + proxyproto.HEADER_BYTES_MAX)]))
+            header = proxyproto.parse_header(buf, start, end)
             if isinstance(header, proxyproto.NeedMore):
                 return start
             self._first = False
@@ -323,13 +327,17 @@ class Login(Exchange):
         if session.closed:
             return
         if reason:
-            self.host.log(40, f"Failed to create a session for {session.user}@{session.remote}: {reason}", session)
+            self.host.log(
+                40, f"Failed to create a session for {session.user}@{session.remote}: {reason}", session
+            )
             self.refuse(1815, "HY000", f"Internal error: Session creation failed: {reason}")
             return
         state = b""
         if session.capabilities & CLIENT_SESSION_TRACK:
             state = packets.session_variables(self.host.login_variables(self.listener, session))
-        self.send(packets.ok_payload(session.capabilities, status=SERVER_STATUS_AUTOCOMMIT, session_state=state))
+        self.send(
+            packets.ok_payload(session.capabilities, status=SERVER_STATUS_AUTOCOMMIT, session_state=state)
+        )
         self.connection.login_done()
 
 
@@ -344,7 +352,7 @@ class ChangeUser(Exchange):
     def begin(self, packet: bytes) -> None:
         """The packet of the command."""
         self.sequence = 1
-        self.scramble = self.host.client_scramble(self.connection)
+        self.scramble = self.connection.scramble
         try:
             self._request = parse_change_user(packet[5:], self.session.capabilities)
         except ProtocolError as error:

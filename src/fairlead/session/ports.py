@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Server:
     """A server as the sessions of a worker know it; the object lives as long as the server is configured."""
 
-    __slots__ = ("definition", "facts", "name", "sessions_backends", "slot", "tls")
+    __slots__ = ("average_us", "definition", "facts", "name", "slot", "tls")
 
     def __init__(self, definition: ServerDef) -> None:
         self.name = definition.name
@@ -25,6 +25,8 @@ class Server:
         self.definition = definition
         self.facts = ServerFacts(definition.name)
         self.tls: Any = None
+        # Moving average of the time of a read, in microseconds; 0: not measured yet.
+        self.average_us = 0
 
     def __repr__(self) -> str:
         return f"<server {self.name}>"
@@ -58,6 +60,12 @@ class Host(Protocol):
 
     def accounts_doubtful(self, service: ServiceRuntime) -> None:
         """A server refused a login that our accounts allowed: they should be read again."""
+
+    def backend_closed(self) -> None:
+        """A server connection was closed."""
+
+    def backend_refused(self, backend: Backend) -> None:
+        """A server refused a login."""
 
     def server_blocks_us(self, server: Server, message: str) -> None:
         """A server said that our host is blocked (1129)."""

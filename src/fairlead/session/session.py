@@ -32,6 +32,7 @@ from fairlead.protocol.constants import (
     COM_BINLOG_DUMP,
     COM_CHANGE_USER,
     COM_INIT_DB,
+    COM_PING,
     COM_PROCESS_KILL,
     COM_QUERY,
     COM_QUIT,
@@ -52,6 +53,7 @@ from fairlead.session.backend import (
     B_REPLAY,
     K_CLIENT,
     K_NONE,
+    K_PING,
     K_REPLAY,
     K_VERIFY,
     Backend,
@@ -92,7 +94,14 @@ _R_ERR = R_ERR
 _B_READY = B_READY
 
 _NAMES_ITS_STATEMENT = frozenset(
-    (COM_STMT_EXECUTE, COM_STMT_BULK_EXECUTE, COM_STMT_FETCH, COM_STMT_RESET, COM_STMT_CLOSE, COM_STMT_SEND_LONG_DATA)
+    (
+        COM_STMT_EXECUTE,
+        COM_STMT_BULK_EXECUTE,
+        COM_STMT_FETCH,
+        COM_STMT_RESET,
+        COM_STMT_CLOSE,
+        COM_STMT_SEND_LONG_DATA,
+    )
 )
 _COMMAND_NAMES = {
     COM_STMT_EXECUTE: "COM_STMT_EXECUTE",
@@ -110,7 +119,9 @@ RETAINED_TEXT_BYTES_MAX = 4096
 class Session(BackendOwner):
     """`connection` is the client connection that owns `client`, its channel."""
 
-    def __init__(self, host: Host, service: ServiceRuntime, session_id: int, connection: Any, client: Channel) -> None:
+    def __init__(
+        self, host: Host, service: ServiceRuntime, session_id: int, connection: Any, client: Channel
+    ) -> None:
         super().__init__()
         self.host = host
         self.service = service
@@ -139,7 +150,9 @@ class Session(BackendOwner):
         self.trx = TrxTracker()
         params = service.params
         self.history = History(
-            int(params["max_sescmd_history"]), bool(params["prune_sescmd_history"]), bool(params["disable_sescmd_history"])
+            int(params["max_sescmd_history"]),
+            bool(params["prune_sescmd_history"]),
+            bool(params["disable_sescmd_history"]),
         )
         self.classifier = host.classifier
         # How the text of statements is read (MODE_* bits of fairlead.sql.types); -1: as the worker does.
@@ -224,10 +237,14 @@ class Session(BackendOwner):
         return result
 
     def _query(self, statement: Statement) -> int:
-        info = self.classifier.classify(statement.buf, statement.start + 5, statement.end, False, self.sql_mode)
+        info = self.classifier.classify(
+            statement.buf, statement.start + 5, statement.end, False, self.sql_mode
+        )
         statement.info = info
         statement.type_mask = info.type_mask
-        if info.operation in _SPECIAL or statement.type_mask & (TYPE_PREPARE_NAMED_STMT | TYPE_DEALLOC_PREPARE):
+        if info.operation in _SPECIAL or statement.type_mask & (
+            TYPE_PREPARE_NAMED_STMT | TYPE_DEALLOC_PREPARE
+        ):
             result = self._special(statement, info)
             if result:
                 return result
@@ -286,7 +303,9 @@ class Session(BackendOwner):
                 return WAIT
             target = int.from_bytes(buf[start + 5 : start + 9], "little")
             return self._kill(kill_message(None, self, target))
-        if command == COM_BINLOG_DUMP and not self.listener.params.get("mariadbprotocol.allow_replication", True):
+        if command == COM_BINLOG_DUMP and not self.listener.params.get(
+            "mariadbprotocol.allow_replication", True
+        ):
             return self.answer_error(1289, "HY000", "Replication protocol is disabled")
         statement.replies = expects_reply(command)
         return self.router.route(statement)
@@ -307,7 +326,9 @@ class Session(BackendOwner):
             if not statement.replies:
                 return ROUTED
             return self.answer_error(
-                1243, "HY000", f"Unknown prepared statement handler ({given}) for {_COMMAND_NAMES[command]} given"
+                1243,
+                "HY000",
+                f"Unknown prepared statement handler ({given}) for {_COMMAND_NAMES[command]} given",
             )
         statement.prepared = prepared
         statement.info = prepared.info
@@ -582,10 +603,23 @@ class Session(BackendOwner):
         if self.waiting:
             self.resume_client()
 
+    def backend_closed(self) -> None:
+        self.host.backend_closed()
+
+    def keep_alive(self, idle_ms: int, now_us: int) -> None:
+        """Ping the servers that have not heard of us for so long."""
+        for backend in self.backends:
+            if backend.state == B_READY and backend.pending == 0 and backend.channel is not None:
+                if (now_us - backend.written_us) // 1000 >= idle_ms:
+                    backend.channel.send(bytearray(b"\x01\x00\x00\x00\x0e"), 0, 5)
+                    backend.expect(COM_PING, K_PING, 0)
+                    backend.written_us = now_us
+
     def backend_login_failed(self, backend: Backend, code: int, message: str) -> None:
         """The server refused the login. A refused account is final for the session; other errors are not."""
         backend.last_error = f"{code}: {message}"
         permanent = code in (1044, 1045, 1049, 1130, 1698)
+        self.host.backend_refused(backend)
         if code == 1045:
             self.host.accounts_doubtful(self.service)
         if code == 1129:
@@ -614,10 +648,15 @@ class Session(BackendOwner):
         if self.closed:
             return
         if partial:
-            self.close(f"Server '{backend.server.name}' was lost in the middle of a result", log=backend.failure)
+            self.close(
+                f"Server '{backend.server.name}' was lost in the middle of a result", log=backend.failure
+            )
             return
         if clients > 1:
-            self.close(f"Server '{backend.server.name}' was lost with several statements under way", log=backend.failure)
+            self.close(
+                f"Server '{backend.server.name}' was lost with several statements under way",
+                log=backend.failure,
+            )
             return
         self.router.backend_lost(backend, kind, command, reason, permanent)
 
@@ -655,7 +694,9 @@ class Session(BackendOwner):
 
     # -- end
 
-    def close(self, reason: str, log: str = "", code: int = 0, message: str = "", sqlstate: str = "08S01") -> None:
+    def close(
+        self, reason: str, log: str = "", code: int = 0, message: str = "", sqlstate: str = "08S01"
+    ) -> None:
         """End the session. With `code` the client is told why before the connection closes."""
         if self.closed:
             return
@@ -688,10 +729,16 @@ class Session(BackendOwner):
     # -- diagnostics
 
     def _retain(self, statement: Statement) -> None:
-        text = bytes(statement.buf[statement.start + 5 : min(statement.end, statement.start + RETAINED_TEXT_BYTES_MAX)])
+        text = bytes(
+            statement.buf[statement.start + 5 : min(statement.end, statement.start + RETAINED_TEXT_BYTES_MAX)]
+        )
         if self.queries is not None and statement.command in (COM_QUERY, COM_STMT_PREPARE):
             self.queries.appendleft(
-                {"command": statement.command, "statement": text.decode("utf-8", "replace"), "at": self.host.wall_clock()}
+                {
+                    "command": statement.command,
+                    "statement": text.decode("utf-8", "replace"),
+                    "at": self.host.wall_clock(),
+                }
             )
 
     def log_warning(self, text: str) -> None:

@@ -30,9 +30,16 @@ async def carry_out(order: KillOrder, victims: list[Session], local_address: str
     if order.kind == "connection" and (any(results) or not targets):
         for session in victims:
             if not session.closed and session.id != order.issuer:
-                session.close("Killed by another connection", code=1927, sqlstate="70100", message="Connection was killed")
+                session.close(
+                    "Killed by another connection",
+                    code=1927,
+                    sqlstate="70100",
+                    message="Connection was killed",
+                )
             elif not session.closed:
-                session.close("Killed by itself", code=1927, sqlstate="70100", message="Connection was killed")
+                session.close(
+                    "Killed by itself", code=1927, sqlstate="70100", message="Connection was killed"
+                )
 
 
 async def _kill(server: Any, sql: str, order: KillOrder, local_address: str) -> bool:

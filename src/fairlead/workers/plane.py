@@ -17,7 +17,6 @@ from typing import Any
 
 from fairlead import __version__
 from fairlead.accounts.blocker import AuthBlocker
-from fairlead.accounts.files import load_mapping
 from fairlead.cluster.board import (
     S_FAILED_AUTHS,
     STATUS,
@@ -151,6 +150,8 @@ class Plane:
                 if definition.params.get("ssl"):
                     runtime.tls = listener_context(definition.params)
                 if definition.params.get("user_mapping_file"):
+                    from fairlead.accounts.files import load_mapping
+
                     runtime.mapping = load_mapping(definition.params["user_mapping_file"])
                 acceptors[definition.name] = self._acceptor(runtime)
                 listeners[definition.name] = runtime
@@ -300,7 +301,9 @@ class Plane:
 
     def out_of_descriptors(self, acceptor: Acceptor) -> None:
         """No descriptor is left for a new client: leave it in the backlog for a moment."""
-        _log.error("Out of file descriptors: new clients have to wait", extra={"object": acceptor.listener.name})
+        _log.error(
+            "Out of file descriptors: new clients have to wait", extra={"object": acceptor.listener.name}
+        )
         acceptor.set_accepting(False)
         self.loop.call_later(EXHAUSTED_PAUSE_MS / 1000, self._accept_again, acceptor)
 
@@ -351,7 +354,9 @@ class Plane:
             for each in facts:
                 common &= each.capabilities
             capabilities &= common | CLIENT_MYSQL
-            if all("mariadb" in each.version.lower() and not each.capabilities & CLIENT_MYSQL for each in facts):
+            if all(
+                "mariadb" in each.version.lower() and not each.capabilities & CLIENT_MYSQL for each in facts
+            ):
                 capabilities = (capabilities & ~CLIENT_MYSQL) | (EXTENDED_CAPABILITIES & common)
             best = self._best_server(listener.service)
             if best is not None:
@@ -442,10 +447,6 @@ class Plane:
         session.service.sessions.add(session)
         self.board.set(self._own + W_SESSIONS, len(self.sessions))
         return ""
-
-    def client_scramble(self, connection: ClientConnection) -> bytes:
-        """The scramble of the greeting, which COM_CHANGE_USER uses again."""
-        return connection.scramble
 
     def start_client_tls(self, connection: ClientConnection) -> None:
         """Switch a client's channel to TLS."""
@@ -591,7 +592,11 @@ class Plane:
                     session.close("its service was stopped", code=1927, message="The service was stopped")
             return True
         if what == "threads":
-            return {"sessions": len(self.sessions), "listening": bool(self.acceptors), "connections": len(self.connections)}
+            return {
+                "sessions": len(self.sessions),
+                "listening": bool(self.acceptors),
+                "connections": len(self.connections),
+            }
         raise KeyError(what)
 
     def describe(self, session: Session) -> dict[str, Any]:
@@ -667,16 +672,24 @@ class Plane:
         idle_ms = (now - session.active_us) // 1000
         wait = int(params.get("wait_timeout") or 0)
         if wait and idle_ms > wait and not session.expecting:
-            session.log_warning(f"Session of {session.user}@{session.remote} was idle for {idle_ms // 1000} s: closing")
+            session.log_warning(
+                f"Session of {session.user}@{session.remote} was idle for {idle_ms // 1000} s: closing"
+            )
             session.close("Timed out", code=1927, message="Connection killed by Fairlead: Timed out")
             return
         for backend in session.backends:
-            if backend.in_use() and backend.state < 4 and now - backend.opened_us > BACKEND_CONNECT_TIMEOUT_MS * 1000:
+            if (
+                backend.in_use()
+                and backend.state < 4
+                and now - backend.opened_us > BACKEND_CONNECT_TIMEOUT_MS * 1000
+            ):
                 session.backend_gone(backend, "the connection was not established in time")
                 if session.closed:
                     return
         keepalive = int(params.get("connection_keepalive") or 0)
-        if keepalive and (idle_ms < keepalive or session.expecting or params.get("force_connection_keepalive")):
+        if keepalive and (
+            idle_ms < keepalive or session.expecting or params.get("force_connection_keepalive")
+        ):
             session.keep_alive(keepalive, now)
         session.router.tick()
 

@@ -138,7 +138,9 @@ class ReadConnSession(RouterSession):
                 log=f"Failed to route a statement: Server '{backend.server.name}' {unfit}",
             )
             return FAILED
-        if session.expecting and (statement.ps_id or statement.command == COM_CHANGE_USER or session.load_backend):
+        if session.expecting and (
+            statement.ps_id or statement.command == COM_CHANGE_USER or session.load_backend
+        ):
             return WAIT
         if session.expecting >= _PIPELINED_MAX:
             return WAIT

@@ -67,11 +67,10 @@ from fairlead.routers.readwritesplit.decide import (
     decide,
 )
 from fairlead.routers.readwritesplit.select import STALE_LAG_SECONDS_MIN, Candidates, initial_slaves
-from fairlead.session.backend import K_CLIENT, K_NONE, K_VERIFY, Backend
+from fairlead.session.backend import B_FAILED, K_CLIENT, K_NONE, Backend
 from fairlead.session.router import FAILED, ROUTED, WAIT, RouterSession
 from fairlead.session.session import Session
 from fairlead.session.statement import Statement
-from fairlead.session.trx import ACCESS_DEFAULT
 from fairlead.sql.types import (
     OP_CALL,
     TRX_BITS,
@@ -105,15 +104,28 @@ _T_LAST = TARGET_LAST
 _COM_QUERY = COM_QUERY
 
 _ALL_BY_COMMAND = frozenset(
-    (COM_INIT_DB, COM_SET_OPTION, COM_RESET_CONNECTION, COM_PING, COM_DEBUG, COM_REFRESH, COM_STMT_RESET, COM_STMT_CLOSE)
+    (
+        COM_INIT_DB,
+        COM_SET_OPTION,
+        COM_RESET_CONNECTION,
+        COM_PING,
+        COM_DEBUG,
+        COM_REFRESH,
+        COM_STMT_RESET,
+        COM_STMT_CLOSE,
+    )
 )
-_NEVER_RECORDED = frozenset((COM_PING, COM_STMT_RESET, COM_STMT_CLOSE, COM_RESET_CONNECTION, COM_DEBUG, COM_REFRESH))
+_NEVER_RECORDED = frozenset(
+    (COM_PING, COM_STMT_RESET, COM_STMT_CLOSE, COM_RESET_CONNECTION, COM_DEBUG, COM_REFRESH)
+)
 
 # A read is kept for repeating on another server only up to this size, in bytes.
 RETRY_BYTES_MAX = 16 * 1024 * 1024
 # The server refuses to go on: the session looks for another one instead of passing the error on.
 _SERVER_IS_LEAVING = frozenset((1053, 1077, 1079, 1927))
-_READ_ONLY_TEXT = "The MariaDB server is running with the --read-only option so it cannot execute this statement"
+_READ_ONLY_TEXT = (
+    "The MariaDB server is running with the --read-only option so it cannot execute this statement"
+)
 
 
 class RwsSession(RouterSession):
@@ -145,7 +157,8 @@ class RwsSession(RouterSession):
         self._generation = self.board.get(GENERATION)
         self._service = worker_service_index(session.host.worker, service.slot, 0)
         self._pairs = [
-            worker_pair_index(session.host.worker, service.slot, backend.slot, 0) for backend in session.backends
+            worker_pair_index(session.host.worker, service.slot, backend.slot, 0)
+            for backend in session.backends
         ]
         self._variables_on_all = self.config.variables_on_all
 
@@ -231,9 +244,15 @@ class RwsSession(RouterSession):
             return False
         if self.session.load_backend is not None or self.session.expecting >= _PIPELINED_MAX:
             return False
-        decision = decide(statement.type_mask, False, self.locked, trx.active, trx.read_only, self._variables_on_all)
+        decision = decide(
+            statement.type_mask, False, self.locked, trx.active, trx.read_only, self._variables_on_all
+        )
         master = self.master
-        return decision & _TARGET_MASK == _T_MASTER and self.last_target is master and self.usable_master() is master
+        return (
+            decision & _TARGET_MASK == _T_MASTER
+            and self.last_target is master
+            and self.usable_master() is master
+        )
 
     def _refine_read(self, statement: Statement, decision: int) -> int:
         """A read that a replica must not answer after all."""
@@ -342,7 +361,8 @@ class RwsSession(RouterSession):
                 return ROUTED
             if backend is not None and not trx.starting:
                 self.session.close(
-                    "the server of the open transaction is gone", log="A transaction is open and its server is gone"
+                    "the server of the open transaction is gone",
+                    log="A transaction is open and its server is gone",
                 )
                 return FAILED
         self._tried.clear()
@@ -415,7 +435,11 @@ class RwsSession(RouterSession):
         if trx.active and not trx.starting and self.trx_target is not None:
             return self.trx_target if self.trx_target.in_use() else None
         master = self.master
-        if master is not None and master.in_use() and self.board.server(master.slot, STATUS) & _USABLE == _RUNNING:
+        if (
+            master is not None
+            and master.in_use()
+            and self.board.server(master.slot, STATUS) & _USABLE == _RUNNING
+        ):
             return master
         for backend in session.backends:
             if backend.in_use() and self.board.server(backend.slot, STATUS) & _USABLE == _RUNNING:
@@ -439,7 +463,9 @@ class RwsSession(RouterSession):
         kind = self._decision & _TARGET_MASK
         self.last_target = backend
         self.last_kind = kind
-        self.plain = kind == _T_MASTER and not statement.type_mask & _TRX_BITS and statement.command == _COM_QUERY
+        self.plain = (
+            kind == _T_MASTER and not statement.type_mask & _TRX_BITS and statement.command == _COM_QUERY
+        )
         self._count(backend, kind)
         if statement.prepared is not None and statement.command == COM_STMT_EXECUTE:
             statement.prepared.cursor_on = backend.index
@@ -469,7 +495,7 @@ class RwsSession(RouterSession):
 
     def _after_master(self, statement: Statement, mask: int) -> None:
         info = statement.info
-        if info is None or not mask & _REMEMBERED and not info.multi and info.operation != OP_CALL:
+        if info is None or (not mask & _REMEMBERED and not info.multi and info.operation != OP_CALL):
             if info is not None and info.dropped_tables and self.temp_tables:
                 for table in info.dropped_tables:
                     self.temp_tables.discard(self._qualified(table))
@@ -584,7 +610,9 @@ class RwsSession(RouterSession):
         self._account_for(backend)
         trx = session.trx
         if trx.active and backend is self.trx_target and not trx.starting:
-            session.close("Transaction is open", log=f"{backend.failure}. Transaction is open, closing session")
+            session.close(
+                "Transaction is open", log=f"{backend.failure}. Transaction is open, closing session"
+            )
             return
         if kind == K_CLIENT and trx.starting:
             session.close("Transaction is open", log=f"{backend.failure}. A transaction was about to begin")
@@ -602,11 +630,14 @@ class RwsSession(RouterSession):
             else:
                 session.close("a statement under way was lost", log=backend.failure)
             return
-        if permanent and all(each.state == 5 for each in session.backends):
+        if permanent and self._all_failed():
             session.close(
                 "All servers have become unusable for this session", log=backend.failure, code=1927,
                 message=f"Lost connection to server '{backend.server.name}': {backend.last_error}",
             )  # fmt: skip
+
+    def _all_failed(self) -> bool:
+        return all(backend.state == B_FAILED for backend in self.session.backends)
 
     def _may_lose_master(self, backend: Backend) -> bool:
         """Whether the session can live without this connection to the primary."""
@@ -692,7 +723,9 @@ class RwsSession(RouterSession):
         if backend is None:
             session.close("no other server can take the read", log=lost.failure)
             return
-        session.log_info(f"Read on '{lost.server.name}' was lost and is repeated on '{backend.server.name}'")
+        session.log_info(
+            f"Read on '{lost.server.name}' is repeated on '{backend.server.name}': {lost.failure}"
+        )
         statement = self._revive(self._retry, self._retry_command)
         statement.ps_id = self._retry_ps
         statement.prepared = session.statements.get(self._retry_ps)
@@ -718,7 +751,9 @@ class RwsSession(RouterSession):
                 return
         replier = self._replier()
         if replier is None:
-            session.close("no server is left for a session command", log="No valid candidates for a session command")
+            session.close(
+                "no server is left for a session command", log="No valid candidates for a session command"
+            )
             return
         if entry_id and replier.ps_ids.get(entry_id):
             replier.forget_statement(entry_id)

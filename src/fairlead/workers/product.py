@@ -1,0 +1,258 @@
+"""The product as the REST API sees it: the supervisor's parts behind the one interface of `ports.Product`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import email.utils
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairlead.cluster import board as cells
+from fairlead.cluster.board import Board
+from fairlead.cluster.defs import ServerFacts, Snapshot
+from fairlead.config.store import Change, ConfigStore
+from fairlead.sql.classifier import Classifier
+from fairlead.sql.types import mask_text, operation_text, result_text
+from fairlead.workers.inforce import NotApplied
+from fairlead.workers.ports import (
+    AccountList,
+    Json,
+    MonitorFacade,
+    ProductError,
+    SessionInfo,
+    ThreadInfo,
+    UnknownCommand,
+)
+
+if TYPE_CHECKING:
+    from fairlead.workers.supervisor import Supervisor
+
+# A statement given to `classify` may have so many characters.
+CLASSIFY_CHARS_MAX = 1_000_000
+
+
+class SupervisedProduct:
+    """Implements `ports.Product`."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._changing = asyncio.Lock()
+        self._service_started: dict[str, float] = {}
+        self._classifier = Classifier(0)
+        # Why listeners could not be started, by name.
+        self.listener_errors: dict[str, str] = {}
+
+    @property
+    def store(self) -> ConfigStore:
+        return self._supervisor.store
+
+    @property
+    def board(self) -> Board:
+        return self._supervisor.board
+
+    @property
+    def started_at(self) -> float:
+        return self._supervisor.started_at
+
+    @property
+    def monitors(self) -> MonitorFacade:
+        return self._supervisor.monitors
+
+    @property
+    def stopping(self) -> bool:
+        return self._supervisor.stop_wanted.is_set()
+
+    @property
+    def log_path(self) -> Path | None:
+        return self._supervisor.log_file.path
+
+    # -- configuration
+
+    async def change(self, change: Change) -> None:
+        async with self._changing:
+            try:
+                await self._supervisor.in_force.change_to(change.snapshot)
+            except NotApplied as error:
+                raise ProductError(*error.errors) from None
+            self.store.commit(change)
+            for name in list(self.listener_errors):
+                self.listener_errors.pop(name)
+
+    async def close_cut_off(self, before: Snapshot) -> None:
+        now = self._supervisor.in_force.snapshot
+        services = {service.name for service in now.services if not service.stopped}
+        listeners = {listener.name for listener in now.listeners if not listener.stopped}
+        for service in before.services:
+            if not service.stopped and service.name not in services:
+                await self._ask("close_listener_sessions", {"service": service.name})
+        for listener in before.listeners:
+            if not listener.stopped and listener.name not in listeners:
+                await self._ask("close_listener_sessions", {"listener": listener.name})
+
+    async def reload_tls(self) -> None:
+        self._supervisor.host.forget_tls()
+        try:
+            await self._supervisor.in_force.change_to(self._supervisor.in_force.snapshot)
+        except NotApplied as error:
+            raise ProductError(*error.errors) from None
+
+    # -- states
+
+    def service_state(self, service: str) -> str:
+        definition = next((each for each in self._snapshot.services if each.name == service), None)
+        if definition is None:
+            return "Allocated"
+        return "Stopped" if definition.stopped else "Started"
+
+    def listener_state(self, listener: str) -> str:
+        if listener in self.listener_errors:
+            return "Failed"
+        definition = next((each for each in self._snapshot.listeners if each.name == listener), None)
+        if definition is None:
+            return "Created"
+        return (
+            "Stopped"
+            if definition.stopped or self.service_state(definition.service) == "Stopped"
+            else "Running"
+        )
+
+    @property
+    def _snapshot(self) -> Snapshot:
+        return self._supervisor.in_force.snapshot
+
+    def facts(self, server: str) -> ServerFacts | None:
+        return self._supervisor.host.server_facts.get(server)
+
+    def service_started_at(self, service: str) -> float:
+        return self._service_started.setdefault(service, self.started_at)
+
+    def router_diagnostics(self, service: str) -> dict[str, Json]:
+        return {}
+
+    def filter_diagnostics(self, filter_name: str) -> dict[str, Json] | None:
+        return None
+
+    # -- sessions and workers
+
+    async def _ask(self, what: str, args: dict[str, Any] | None = None) -> dict[int, Any]:
+        return await self._supervisor.table.request_all(what, args)
+
+    async def sessions(self, rdns: bool = False) -> list[SessionInfo]:
+        found = [each for answer in (await self._ask("sessions")).values() for each in answer]
+        found.sort(key=lambda each: int(each["id"]))
+        return [await self._info(each, rdns) for each in found]
+
+    async def session(self, session_id: int, rdns: bool = False) -> SessionInfo | None:
+        for answer in (await self._ask("session", {"id": session_id})).values():
+            if answer is not None:
+                return await self._info(answer, rdns)
+        return None
+
+    async def _info(self, found: dict[str, Any], rdns: bool) -> SessionInfo:
+        remote = found["remote"]
+        if rdns and remote and remote != "localhost":
+            with contextlib.suppress(OSError):
+                remote, _ = await asyncio.get_running_loop().getnameinfo((remote, 0))
+        attributes = {
+            "state": found["state"],
+            "user": found["user"],
+            "remote": remote,
+            "port": found["port"],
+            "database": found["database"],
+            "connected": email.utils.formatdate(found["connected"], usegmt=True),
+            "idle": found["idle"],
+            "seconds_alive": found["seconds_alive"],
+            "thread": found["thread"],
+            "connections": found["connections"],
+            "client": found["client"],
+            "queries": found["queries"],
+            "log": [],
+            "memory": {},
+            "io_activity": 0,
+            "parameters": {"log_debug": False, "log_info": False, "log_notice": False, "log_warning": False},
+            "trx": found["trx"],
+            "router": found["router"],
+        }
+        return SessionInfo(int(found["id"]), str(found["service"]), attributes, tuple(found["filters"]))
+
+    async def close_session(self, session_id: int, ttl_s: float) -> bool:
+        return any((await self._ask("close_session", {"id": session_id, "ttl": ttl_s})).values())
+
+    async def alter_session(
+        self, session_id: int, parameters: dict[str, Json], filters: Sequence[str] | None
+    ) -> bool:
+        if await self.session(session_id) is None:
+            return False
+        raise ProductError("Sessions cannot be altered in this version")
+
+    async def restart_sessions(self, session_id: int | None) -> bool:
+        if session_id is not None and await self.session(session_id) is None:
+            return False
+        raise ProductError("Sessions cannot be restarted in this version")
+
+    async def threads(self) -> list[ThreadInfo]:
+        answers = await self._ask("threads")
+        return [
+            ThreadInfo(index, listening=bool(answer["listening"]))
+            for index, answer in sorted(answers.items())
+        ]
+
+    # -- accounts, log, commands, classifier
+
+    async def reload_accounts(self, service: str) -> None:
+        if not await self._supervisor.accounts.force_reload(service):
+            raise ProductError(f"The accounts of service '{service}' could not be read; the log says why")
+
+    def accounts(self, service: str) -> AccountList:
+        manager = self._supervisor.accounts.manager(service)
+        if manager is None:
+            return AccountList([])
+        users = [
+            {
+                "user": each.user,
+                "host": each.host,
+                "plugin": each.plugin,
+                "ssl": each.ssl,
+                "super_priv": each.super_priv,
+                "global_priv": each.global_db_priv,
+                "proxy_priv": each.proxy_priv,
+                "default_role": each.default_role,
+            }
+            for each in manager.accounts.accounts
+            if not each.is_role
+        ]
+        return AccountList(users, manager.loaded_at)
+
+    def rotate_logs(self) -> None:
+        self._supervisor.rotate_logs()
+
+    async def command(self, module: str, command: str, arguments: Sequence[str], verb: str) -> Json:
+        try:
+            return await self._supervisor.monitors.command(module, command, list(arguments))
+        except KeyError:
+            raise UnknownCommand(f"Module `{module}` has no command `{command}`") from None
+        except ValueError as error:
+            raise ProductError(str(error)) from None
+
+    async def classify(self, sql: str) -> dict[str, Json]:
+        if len(sql) > CLASSIFY_CHARS_MAX:
+            raise ProductError(f"The statement is longer than {CLASSIFY_CHARS_MAX} characters")
+        info = self._classifier.classify_text(sql)
+        return {
+            "canonical": info.canonical.decode("utf-8", "replace"),
+            "fields": [],
+            "functions": [{"name": name, "arguments": []} for name in info.functions],
+            "operation": operation_text(info.operation),
+            "parse_result": result_text(info.parse_result),
+            "type_mask": mask_text(info.type_mask),
+        }
+
+    async def classifier_cache(self, top: int) -> list[dict[str, Json]]:
+        return []
+
+    async def memory(self) -> dict[str, int]:
+        board = self.board
+        used = sum(board.get(cells.worker_index(worker, cells.W_QC_SIZE)) for worker in range(board.workers))
+        return {"query_classifier": used, "sessions": 0, "zombies": 0}
