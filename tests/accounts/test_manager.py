@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fairlead.accounts import manager as tested
-from fairlead.accounts.manager import AccountManager, AccountManagers
+from fairlead.accounts.manager import AccountManager
 from fairlead.accounts.model import Account, AccountSet, DatabaseGrant
 from fairlead.cluster.board import STATUS, Board
 from fairlead.cluster.defs import ServerDef, ServiceDef, Snapshot
@@ -451,28 +451,18 @@ def test_unexpected_errors_do_not_end_the_manager(caplog):
     assert "surprise" in caplog.text
 
 
-def test_managers_follow_the_configuration():
+def test_a_configuration_that_is_not_in_force_yet():
     async def scenario():
         host = Host()
         host.answers[3001] = A
-        managers = AccountManagers(host, host.connect)
-        await managers.apply(host.snapshot())
+        manager = host.manager()
+        manager.start()
         await settle()
-        assert [manager.version for manager in managers.all()] == [1]
-        managers.request_reload("S", 1)
-        managers.request_reload("gone", 1)
+        params = {"user": "maxuser", "password": "new"}
+        service = ServiceDef("S", 0, "readwritesplit", params, ("server1",))
+        manager.configured(Snapshot(2, {}, host.servers, (service,)))
         await settle()
-        assert len(host.published) == 2
-        assert await managers.force_reload("S")
-        with pytest.raises(KeyError):
-            await managers.force_reload("gone")
-        host.answers[3001] = B
-        host.service = ServiceDef("S", 0, "readwritesplit", {"user": "u2", "password": "pw"}, ("server1",))
-        await managers.apply(host.snapshot())
-        await settle()
-        assert host.published[-1] == (2, True, B)
-        await managers.apply(Snapshot(2, {}))
-        assert managers.all() == [] and managers.get("S") is None
-        await managers.stop()
+        assert [attempt["password"] for attempt in host.attempts] == ["pw", "new"]
+        await manager.stop()
 
     run(scenario())

@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fairlead.net.proxyproto import (
+    HEADER_BYTES_MAX,
     UNKNOWN_HEADER,
     V1_BYTES_MAX,
     Header,
@@ -104,6 +105,12 @@ def test_headers_in_every_chunking(data, expected):
 def test_malformed(data, reason):
     result = parse_header(data)
     assert isinstance(result, Malformed) and reason in result.reason
+
+
+def test_longest_header():
+    data = binary(body=bytes(4096))
+    assert len(data) == HEADER_BYTES_MAX
+    assert parse_header(data + b"x") == Header("0.0.0.0", 0, False, HEADER_BYTES_MAX)
 
 
 def test_longest_line():

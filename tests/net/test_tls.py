@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import ipaddress
 import ssl
@@ -353,3 +354,35 @@ def test_usages(certs, ca, proxy, client):
         pair = certs.make("many", ca, usages)
         listener_context(pair.params())
         server_context(pair.params())
+
+
+# -- through asyncio, as the SQL client uses it
+
+
+@pytest.mark.parametrize("host, welcome", [("127.0.0.1", True), ("localhost", True), ("example.com", False)])
+def test_name_of_a_server_through_asyncio(ca, proxy, host, welcome):
+    context = server_context(
+        {"ssl_ca": str(ca.cert), "ssl_verify_peer_certificate": True, "ssl_verify_peer_host": True}
+    )
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"hello")
+        await writer.drain()
+        writer.close()
+
+    async def scenario() -> bytes:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=listener_context(proxy.params()))
+        async with server, asyncio.timeout(10):
+            port = server.sockets[0].getsockname()[1]
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", port, ssl=context, server_hostname=host
+            )
+            data = await reader.read()
+            writer.close()
+            return data
+
+    if welcome:
+        assert asyncio.run(scenario()) == b"hello"
+    else:
+        with pytest.raises(ssl.SSLCertVerificationError, match=r"not for 'example\.com'"):
+            asyncio.run(scenario())

@@ -17,6 +17,8 @@ V1_BYTES_MAX = 107
 V2_HEAD_BYTES = 16
 # Bytes behind the head of a binary header (addresses and TLVs) that are accepted.
 V2_BODY_BYTES_MAX = 4096
+# No header is longer: a caller need not present more bytes than this.
+HEADER_BYTES_MAX = V2_HEAD_BYTES + V2_BODY_BYTES_MAX
 
 _V1_START = b"PROXY "
 _V2_START = b"\r\n\r\n\x00\r\nQUIT\n"
@@ -58,7 +60,7 @@ _NOT_A_HEADER = NotAHeader()
 
 def parse_header(buf: bytes | bytearray | memoryview, start: int = 0, end: int | None = None) -> Result:
     """What the bytes buf[start:end], the first of a connection, begin with."""
-    data = bytes(buf[start : len(buf) if end is None else end][: V2_HEAD_BYTES + V2_BODY_BYTES_MAX])
+    data = bytes(buf[start : len(buf) if end is None else end][:HEADER_BYTES_MAX])
     if not data:
         return _NEED_MORE
     for prefix, parse in ((_V1_START, _parse_v1), (_V2_START, _parse_v2)):
