@@ -299,7 +299,7 @@ class SqlClient:
                 reader.string()
             names.append(reader.string().decode("utf-8", "replace"))
         await self._packet()
-        rows = []
+        rows: list[tuple[str | None, ...]] = []
         while True:
             payload = await self._packet()
             if payload[:1] == b"\xff":

@@ -50,6 +50,11 @@ class TlsChannel(Channel):
         self._on_ready = on_ready
         self.defer_read()
 
+    def tls_object(self) -> ssl.SSLObject:
+        """What knows the peer's certificate."""
+        assert self._tls is not None
+        return self._tls
+
     def defer_read(self) -> None:
         """Look at the descriptor in the next turn, whatever the last event said."""
         self.paused = True

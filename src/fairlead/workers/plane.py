@@ -13,6 +13,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from fairlead import __version__
@@ -44,7 +45,7 @@ from fairlead.config.modules import router_entry
 from fairlead.net.channel import Channel
 from fairlead.net.poller import Poller, Watched, WorkerLoop
 from fairlead.net.proxyproto import build_v1
-from fairlead.net.tls import listener_context, server_context
+from fairlead.net.tls import listener_context, peer_problem, server_context
 from fairlead.net.tlschannel import TlsChannel
 from fairlead.protocol import packets
 from fairlead.protocol.charsets import charset_of
@@ -152,7 +153,7 @@ class Plane:
                 if definition.params.get("user_mapping_file"):
                     from fairlead.accounts.files import load_mapping
 
-                    runtime.mapping = load_mapping(definition.params["user_mapping_file"])
+                    runtime.mapping = load_mapping(definition.params["user_mapping_file"], self._decrypt)
                 acceptors[definition.name] = self._acceptor(runtime)
                 listeners[definition.name] = runtime
             except (OSError, ValueError) as error:
@@ -164,6 +165,18 @@ class Plane:
             return errors
         self._commit(snapshot, services, listeners, acceptors)
         return {}
+
+    def _decrypt(self, text: str) -> str:
+        """A password of a side file, which may be encrypted."""
+        from fairlead.config.secrets import decrypt, load_key
+
+        directory = Path(self.globals.get("secretsdir") or self.paths.get("datadir") or ".")
+        if load_key(directory) is None:
+            return text
+        try:
+            return decrypt(directory, text)
+        except ValueError:
+            return text
 
     def _services(self, snapshot: Snapshot) -> dict[str, ServiceRuntime]:
         servers: dict[str, Server] = {}
@@ -454,7 +467,17 @@ class Plane:
         """Switch a client's channel to TLS."""
         channel = connection.channel
         assert isinstance(channel, TlsChannel)
-        channel.start_tls(connection.listener.tls, server_side=True, on_ready=lambda: None)
+        params = connection.listener.params
+
+        def ready() -> None:
+            session = connection.session
+            assert session is not None
+            problem = peer_problem(channel.tls_object(), params, session.remote)
+            if problem is not None:
+                session.log_warning(f"Client {session.remote} is refused: {problem}")
+                channel.fail_soon(problem)
+
+        channel.start_tls(connection.listener.tls, server_side=True, on_ready=ready)
 
     # -- Host: servers
 

@@ -24,11 +24,11 @@ class ServiceAccounts:
         for service in snapshot.services:
             manager = self._managers.get(service.name)
             if manager is None:
-                manager = AccountManager(service.name, self._host)
+                manager = AccountManager(service.name, self._host, snapshot)
                 self._managers[service.name] = manager
                 manager.start()
             else:
-                manager.configured()
+                manager.configured(snapshot)
 
     def reload_wanted(self, index: int, message: ReloadAccounts) -> None:
         """A login missed in a worker."""
