@@ -58,10 +58,13 @@ class ClientConnection(Handler):
     def on_data(self, buf: bytearray, start: int, end: int) -> int:
         session = self.session
         assert session is not None and self.channel is not None
-        if self.login is not None:
-            return self.login.feed(buf, start, end)
         p = buf
         pos = start
+        while self.login is not None:
+            start = pos
+            pos = self.login.feed(buf, start, end)
+            if pos == start or pos >= end or session.closed or self.channel.paused:
+                return pos
         while True:
             if self._stream_left or session.stream_targets or session.load_backend is not None:
                 if pos >= end:

@@ -191,8 +191,12 @@ class Session(BackendOwner):
     def start(self) -> str:
         """Let the router begin; a reason if the session has to be refused, else empty."""
         board = self.board
+        count = max(1, board.workers)
         for index, server in enumerate(self.service.targets):
-            self.backends.append(Backend(self, server, index, board, self.host.worker))
+            backend = Backend(self, server, index, board, self.host.worker)
+            # Among equals the one used longest ago is chosen: let new sessions begin with different ones.
+            backend.used_turn = -((index + self.id // count) % len(self.service.targets))
+            self.backends.append(backend)
         self.router = self.service.new_router(self)
         board.add(self.counters + V_SESSIONS, 1)
         board.add(self.counters + V_TOTAL_SESSIONS, 1)
