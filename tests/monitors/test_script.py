@@ -83,16 +83,22 @@ def test_output_held_open_does_not_hold_the_monitor() -> None:
 
 
 def test_cancelled_script_is_killed() -> None:
-    async def cancel() -> int:
+    async def cancel() -> set[str]:
+        before = _living_children()
         task = asyncio.ensure_future(script.run(["/bin/sh", "-c", "exec sleep 30"], 60, CONTEXT))
         await asyncio.sleep(0.3)
+        assert len(_living_children() - before) == 1
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         await asyncio.sleep(0.1)
-        return len([one for one in os.listdir("/proc") if one.isdigit() and _is_living_child(one)])
+        return _living_children() - before
 
-    assert asyncio.run(cancel()) == 0
+    assert asyncio.run(cancel()) == set()
+
+
+def _living_children() -> set[str]:
+    return {one for one in os.listdir("/proc") if one.isdigit() and _is_living_child(one)}
 
 
 def _is_living_child(pid: str) -> bool:

@@ -24,9 +24,6 @@ from fairlead.monitors.task import IDLE, MonitorTask
 
 logger = logging.getLogger(__name__)
 
-# How long `apply` waits for the first look of a new monitor, in seconds.
-FIRST_TICK_S = 5.0
-
 MODULES: dict[str, type[MariaDbMonitor]] = {"mariadbmon": MariaDbMonitor, "mysqlmon": MariaDbMonitor}
 
 _RANKS = {"primary": 1, "secondary": 2}
@@ -87,8 +84,7 @@ class Monitors:
             if monitor.stopped:
                 await self._end(monitor.name)
             elif monitor.name not in self._running:
-                self._begin(monitor.name)
-                fresh.append(self._tasks[monitor.name].next_tick(FIRST_TICK_S))
+                fresh.append(self._begin(monitor.name))
         await asyncio.gather(*fresh)
 
     def _make(self, monitor: MonitorDef) -> bool:
@@ -149,15 +145,15 @@ class Monitors:
 
     # -- starting and stopping
 
-    def _begin(self, name: str) -> None:
+    def _begin(self, name: str) -> Awaitable[None]:
         task = self._tasks[name]
         # While it was stopped people may have set any bits.
         for server in task.module.servers:
             server.take_over()
         task.ticks = 0
-        task.start()
         self._running.add(name)
         logger.log(NOTICE, "Monitor '%s' is started", name)
+        return task.start()
 
     async def _end(self, name: str) -> None:
         if name in self._running:
@@ -167,10 +163,9 @@ class Monitors:
 
     async def start_monitor(self, name: str) -> None:
         """Start a monitor that is stopped; KeyError if there is none of this name."""
-        task = self._tasks[name]
+        _ = self._tasks[name]
         if name not in self._running:
-            self._begin(name)
-            await task.next_tick(FIRST_TICK_S)
+            await self._begin(name)
 
     async def stop_monitor(self, name: str) -> None:
         """Stop a monitor; its servers keep their states. KeyError if there is none of this name."""

@@ -48,6 +48,7 @@ class MonitoredServer:
         self.server_id = -1
         self.version = ""
         self.started_at = 0.0
+        self._facts: ServerFacts | None = None
         self._logged_problem = ""
         self._disks_checked_at = -1e9
         self._disks_refused = False
@@ -162,7 +163,10 @@ class MonitoredServer:
         if uptime.rows:
             self.started_at = time.time() - int(uptime.rows[0][1] or 0)
         self.version = client.version
-        self.host.facts(ServerFacts(self.name, client.version, client.capabilities, client.charset, found))
+        facts = ServerFacts(self.name, client.version, client.capabilities, client.charset, found)
+        if facts != self._facts:
+            self._facts = facts
+            self.host.facts(facts)
 
     async def check_disks(self, now: float) -> None:
         """Look at the disks if it is time to. SqlLost if the connection breaks."""

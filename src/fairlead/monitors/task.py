@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 # How long a caller waits for the tick that takes its request; the request is in force in any case.
 WAIT_FOR_TICK_S = 60.0
+# How long those who start a monitor wait for its first look, in seconds.
+FIRST_TICK_S = 5.0
 # The journal is written at least this often, in seconds (or twice in journal_max_age).
 JOURNAL_EVERY_S = 300.0
 # A tick that fails at once must not be repeated at once.
@@ -64,10 +66,14 @@ class MonitorTask:
 
     # -- life
 
-    def start(self) -> None:
-        """Begin to look."""
+    def start(self) -> Awaitable[None]:
+        """Begin to look; what is returned waits for the results of the first look."""
         self._load_journal()
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        loop = asyncio.get_running_loop()
+        first: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(first)
+        self._task = loop.create_task(self._run())
+        return _within(first, FIRST_TICK_S)
 
     async def stop(self) -> None:
         """End; the states stay as they are."""
@@ -97,9 +103,7 @@ class MonitorTask:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         self.hurry()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await future
+        await _within(future, timeout)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -345,6 +349,12 @@ def _admin_bit(state: str) -> int:
             "The server is monitored, so only maintenance and drain status can be altered manually"
         )
     return bit
+
+
+async def _within(future: asyncio.Future[None], seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await future
 
 
 def _release(waiting: list[asyncio.Future[None]]) -> None:
