@@ -1,4 +1,6 @@
-"""Compile the hot modules. One list; `FAIRLEAD_SKIP_CYTHON=1` builds nothing, a failing compiler is an error."""
+"""Compile the hot modules. One list; `FAIRLEAD_SKIP_CYTHON=1` builds nothing, a failing compiler is an
+error.
+"""
 
 from __future__ import annotations
 

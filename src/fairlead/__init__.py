@@ -1,7 +1,7 @@
 """Fairlead, an intelligent MariaDB proxy.
 
-With `FAIRLEAD_PURE=1` in the environment the compiled modules are ignored and their Python source runs instead:
-slower, but with ordinary tracebacks and a debugger.
+With `FAIRLEAD_PURE=1` in the environment the compiled modules are ignored and their Python source runs
+instead: slower, but with ordinary tracebacks and a debugger.
 """
 
 from __future__ import annotations

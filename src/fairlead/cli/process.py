@@ -84,7 +84,11 @@ def serve(
 
     ctx.exit(
         run_server(
-            path, basedir=base, overrides=overrides, log_to_stdout=options["log"] == "stdout", start_rest=start_rest
+            path,
+            basedir=base,
+            overrides=overrides,
+            log_to_stdout=options["log"] == "stdout",
+            start_rest=start_rest,
         )
     )
 

@@ -2,11 +2,14 @@
 
 One array of signed 64-bit cells, mapped by the supervisor and every worker:
 
-* the monitor's part: `SERVER_CELLS` cells for each server slot (status, rank, lag, ...), written by the supervisor;
-* per worker: its own counters for itself, each server slot, each service slot, and each (service, server) pair.
+* the monitor's part: `SERVER_CELLS` cells for each server slot (status, rank, lag, ...), written by the
+  supervisor;
+* per worker: its own counters for itself, each server slot, each service slot, and each (service, server)
+  pair.
 
-No locks: a cell is an aligned 64-bit word and has exactly one writing process. A worker that died leaves gauges
-(connections, active operations) behind; `clear_gauges` is called by the supervisor before it is replaced.
+No locks: a cell is an aligned 64-bit word and has exactly one writing process. A worker that died leaves
+gauges (connections, active operations) behind; `clear_gauges` is called by the supervisor before it is
+replaced.
 """
 
 from __future__ import annotations
@@ -206,7 +209,9 @@ class Board:
                 self.cells[worker_server_index(worker, slot, cell)] = 0
 
     def clear_gauges(self, worker: int) -> None:
-        """Take back what a worker that died had counted as present. Supervisor only, while no such worker runs."""
+        """Take back what a worker that died had counted as present. Supervisor only, while no such worker
+        runs.
+        """
         for cell in _GAUGES_OF_WORKER:
             self.cells[worker_index(worker, cell)] = 0
         for slot in range(SERVERS_MAX):

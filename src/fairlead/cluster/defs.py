@@ -28,7 +28,9 @@ class ServerDef(Struct, frozen=True):
 
 
 class ServiceDef(Struct, frozen=True):
-    """`[name] type=service`. `servers` are the direct servers, also those that come from a monitor (`cluster`)."""
+    """`[name] type=service`. `servers` are the direct servers, also those that come from a monitor
+    (`cluster`).
+    """
 
     name: str
     slot: int
@@ -84,8 +86,8 @@ class ServerFacts(Struct, frozen=True):
     """What has been learned of a server by connecting to it.
 
     `version`: as in its handshake (a leading `5.5.5-` removed). `capabilities`: 64 bits, MariaDB's extended
-    ones in the upper half. `charset`: collation id of its greeting. `variables`: global variables by lower-case
-    name, for connection_metadata.
+    ones in the upper half. `charset`: collation id of its greeting. `variables`: global variables by
+    lower-case name, for connection_metadata.
     """
 
     name: str

@@ -104,12 +104,19 @@ class Connection:
         host = "" if params.get("socket") else str(params["address"])
         try:
             client = await SqlClient.connect(
-                host=host, port=port, socket=str(params.get("socket") or ""), user=self.user,
-                password=self.password, tls=self._host.tls_context(self.server), tls_hostname=host,
+                host=host,
+                port=port,
+                socket=str(params.get("socket") or ""),
+                user=self.user,
+                password=self.password,
+                tls=self._host.tls_context(self.server),
+                tls_hostname=host,
                 preamble=PROXY_HEADER if params.get("proxy_protocol") else b"",
-                local_address=self.local_address, connect_timeout=self._seconds("backend_connect_timeout"),
-                read_timeout=self.read_timeout, attributes={"program_name": "fairlead_monitor"},
-            )  # fmt: skip
+                local_address=self.local_address,
+                connect_timeout=self._seconds("backend_connect_timeout"),
+                read_timeout=self.read_timeout,
+                attributes={"program_name": "fairlead_monitor"},
+            )
         except SqlError as error:
             self.problem = str(error)
             return Outcome.AUTH_ERROR if error.errno in ACCESS_DENIED else Outcome.DOWN

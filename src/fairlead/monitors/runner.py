@@ -30,9 +30,14 @@ _RANKS = {"primary": 1, "secondary": 2}
 # Asked of servers whatever the listeners report: drivers ask for these themselves.
 _ALWAYS_ASKED = frozenset({"tx_isolation", "transaction_isolation"})
 _DEFAULT_METADATA = (
-    "character_set_client=auto", "character_set_connection=auto", "character_set_results=auto",
-    "max_allowed_packet=auto", "system_time_zone=auto", "time_zone=auto", "tx_isolation=auto",
-)  # fmt: skip
+    "character_set_client=auto",
+    "character_set_connection=auto",
+    "character_set_results=auto",
+    "max_allowed_packet=auto",
+    "system_time_zone=auto",
+    "time_zone=auto",
+    "tx_isolation=auto",
+)
 
 
 def wanted_variables(snapshot: Snapshot) -> frozenset[str]:

@@ -211,10 +211,16 @@ class MonitorTask:
         connections = self._board.sum_server(server.definition.slot, S_CONNECTIONS)
         reason = server.reason if event.startswith("lost_") or (event == "new_slave" and old & MASTER) else ""
         logger.log(
-            NOTICE, "Server changed state: %s[%s]: %s. [%s] -> [%s]%s", server.name,
-            server.definition.address, event, status_text(old, connections), status_text(new, connections),
-            f": {reason}" if reason else "", extra=server.context,
-        )  # fmt: skip
+            NOTICE,
+            "Server changed state: %s[%s]: %s. [%s] -> [%s]%s",
+            server.name,
+            server.definition.address,
+            event,
+            status_text(old, connections),
+            status_text(new, connections),
+            f": {reason}" if reason else "",
+            extra=server.context,
+        )
 
     # -- the script
 
@@ -234,19 +240,31 @@ class MonitorTask:
         outcome = await scripts.run(words, timeout, server.context)
         if outcome.problem:
             logger.error(
-                "Cannot run monitor script '%s' for event '%s' on %s: %s", words[0], event, server.name,
-                outcome.problem, extra=server.context,
-            )  # fmt: skip
+                "Cannot run monitor script '%s' for event '%s' on %s: %s",
+                words[0],
+                event,
+                server.name,
+                outcome.problem,
+                extra=server.context,
+            )
         elif outcome.code:
             logger.error(
-                "Monitor script returned %d for event '%s' on %s. Script was: '%s'", outcome.code, event,
-                server.name, command, extra=server.context,
-            )  # fmt: skip
+                "Monitor script returned %d for event '%s' on %s. Script was: '%s'",
+                outcome.code,
+                event,
+                server.name,
+                command,
+                extra=server.context,
+            )
         else:
             logger.log(
-                NOTICE, "Executed monitor script for event '%s' on %s. Script was: '%s'", event, server.name,
-                command, extra=server.context,
-            )  # fmt: skip
+                NOTICE,
+                "Executed monitor script for event '%s' on %s. Script was: '%s'",
+                event,
+                server.name,
+                command,
+                extra=server.context,
+            )
 
     def _placeholders(self, server: MariaDbServer, event: str) -> dict[str, str]:
         servers = self.module.servers
@@ -301,7 +319,9 @@ class MonitorTask:
         definition = self.definition
         path = journals.journal_path(self._host.datadir, definition.name)
         max_age = float(definition.params.get("journal_max_age") or 0) / 1000
-        found = journals.read(path, definition.module, list(definition.servers), self._host.wall_clock(), max_age)
+        found = journals.read(
+            path, definition.module, list(definition.servers), self._host.wall_clock(), max_age
+        )
         if found is None:
             return
         if isinstance(found, str):

@@ -1,12 +1,13 @@
 """A channel: one connected descriptor, its unread remainder and its unsent rest.
 
-Data is received into the poller's one buffer and handed to the handler in place; what the handler does not consume
-(an incomplete packet) is kept and presented again with more bytes behind it. Sending goes straight to the kernel;
-only what it does not take is queued, and above `high_water` the handler is told to stop its source (`on_blocked`)
-until the queue has drained below `low_water` (`on_unblocked`), so that memory stays flat.
+Data is received into the poller's one buffer and handed to the handler in place; what the handler does not
+consume (an incomplete packet) is kept and presented again with more bytes behind it. Sending goes straight
+to the kernel; only what it does not take is queued, and above `high_water` the handler is told to stop its
+source (`on_blocked`) until the queue has drained below `low_water` (`on_unblocked`), so that memory stays
+flat.
 
-Invariant: the handler hears `on_closed` exactly once, never from within its own call to the channel, and nothing
-after it.
+Invariant: the handler hears `on_closed` exactly once, never from within its own call to the channel, and
+nothing after it.
 """
 
 from __future__ import annotations
@@ -280,8 +281,8 @@ class Channel(Watched):
     def close_gracefully(self) -> None:
         """Send what is queued, say goodbye, and read until the peer has closed too.
 
-        Without that, data of the peer that is still unread would make the kernel throw away the last words sent.
-        The owner closes the channel for good if the peer does not do it.
+        Without that, data of the peer that is still unread would make the kernel throw away the last words
+        sent. The owner closes the channel for good if the peer does not do it.
         """
         if self.closed or self.finishing:
             return

@@ -20,9 +20,12 @@ from fairlead.config.values import (
 )
 
 SQL_MODE = Param(
-    "sql_mode", Enum(("default", "oracle")), "default", "SQL mode that statements are understood in.",
+    "sql_mode",
+    Enum(("default", "oracle")),
+    "default",
+    "SQL mode that statements are understood in.",
     dynamic=True,
-)  # fmt: skip
+)
 
 TLS: tuple[Param, ...] = (
     *TLS_COMMON,
@@ -43,17 +46,37 @@ LISTENER_PARAMS: tuple[Param, ...] = (
     Param("authenticator", StringList(), "", "Modules that authenticate clients; empty: mariadbauth."),
     Param("authenticator_options", String(), "", "Options of the authenticators: key=value,key=value."),
     SQL_MODE,
-    Param("proxy_protocol_networks", String(), "",
-          "From whom PROXY headers are taken: networks, localhost, or *.", dynamic=True),
-    Param("connection_init_sql_file", Path("r"), "",
-          "Statements run on every new server connection, one per line.", dynamic=True, support=PARSED_ONLY),
-    Param("user_mapping_file", Path("r"), "", "JSON file that maps client users to users of the servers.",
-          dynamic=True),
-    Param("connection_metadata", StringList(), CONNECTION_METADATA,
-          "Variables told to the client when it has logged in; auto: the value of the servers.",
-          dynamic=True),
+    Param(
+        "proxy_protocol_networks",
+        String(),
+        "",
+        "From whom PROXY headers are taken: networks, localhost, or *.",
+        dynamic=True,
+    ),
+    Param(
+        "connection_init_sql_file",
+        Path("r"),
+        "",
+        "Statements run on every new server connection, one per line.",
+        dynamic=True,
+        support=PARSED_ONLY,
+    ),
+    Param(
+        "user_mapping_file",
+        Path("r"),
+        "",
+        "JSON file that maps client users to users of the servers.",
+        dynamic=True,
+    ),
+    Param(
+        "connection_metadata",
+        StringList(),
+        CONNECTION_METADATA,
+        "Variables told to the client when it has logged in; auto: the value of the servers.",
+        dynamic=True,
+    ),
     *TLS,
-)  # fmt: skip
+)
 
 # Parameters of the protocol module; the file and the REST API write them with the module's name before a dot.
 MARIADB_PROTOCOL_PARAMS: tuple[Param, ...] = (

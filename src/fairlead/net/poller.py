@@ -1,9 +1,9 @@
 """The compiled host loop of a worker: it serves the channels itself and runs asyncio as its guest.
 
 `Poller.run` waits on one epoll set and calls the objects behind ready descriptors; it returns only when the
-guest (asyncio's own selector, one descriptor of the set) has something to do, so that a statement passes without
-asyncio noticing. Descriptors are watched edge-triggered once and never changed: what a channel could not finish
-it puts on the deferred list, which is served before the next wait.
+guest (asyncio's own selector, one descriptor of the set) has something to do, so that a statement passes
+without asyncio noticing. Descriptors are watched edge-triggered once and never changed: what a channel
+could not finish it puts on the deferred list, which is served before the next wait.
 
 Invariant: a `Watched` is in the table exactly while its descriptor is in the epoll set.
 """
@@ -192,11 +192,15 @@ class WorkerLoop(asyncio.SelectorEventLoop):
         self.poller = Poller()
         super().__init__(_GuestSelector(self.poller))
 
-    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+    def call_soon(  # type: ignore[override]
+        self, callback: Any, *args: Any, context: Any = None
+    ) -> asyncio.Handle:
         self.poller.woken = True
         return super().call_soon(callback, *args, context=context)
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Any, *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
         self.poller.woken = True
         return super().call_at(when, callback, *args, context=context)
 

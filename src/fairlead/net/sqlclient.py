@@ -50,9 +50,16 @@ RESULT_BYTES_MAX = 256 * 1024 * 1024
 CLOSE_TIMEOUT = 0.5
 
 _CAPABILITIES = (
-    CLIENT_MYSQL | CLIENT_LONG_FLAG | CLIENT_PROTOCOL_41 | CLIENT_TRANSACTIONS | CLIENT_SECURE_CONNECTION
-    | CLIENT_MULTI_STATEMENTS | CLIENT_MULTI_RESULTS | CLIENT_PLUGIN_AUTH | CLIENT_PLUGIN_AUTH_LENENC
-)  # fmt: skip
+    CLIENT_MYSQL
+    | CLIENT_LONG_FLAG
+    | CLIENT_PROTOCOL_41
+    | CLIENT_TRANSACTIONS
+    | CLIENT_SECURE_CONNECTION
+    | CLIENT_MULTI_STATEMENTS
+    | CLIENT_MULTI_RESULTS
+    | CLIENT_PLUGIN_AUTH
+    | CLIENT_PLUGIN_AUTH_LENENC
+)
 
 
 class SqlError(Exception):
@@ -125,11 +132,24 @@ class SqlClient:
 
     @classmethod
     async def connect(
-        cls, *, host: str = "", port: int = 3306, socket: str = "", user: str, password: str = "",
-        password_hash: bytes | None = None, database: str = "", tls: ssl.SSLContext | None = None,
-        tls_hostname: str = "", preamble: bytes = b"", local_address: str = "", connect_timeout: float = 3.0,
-        read_timeout: float = 3.0, charset: int = 45, attributes: dict[str, str] | None = None,
-    ) -> SqlClient:  # fmt: skip
+        cls,
+        *,
+        host: str = "",
+        port: int = 3306,
+        socket: str = "",
+        user: str,
+        password: str = "",
+        password_hash: bytes | None = None,
+        database: str = "",
+        tls: ssl.SSLContext | None = None,
+        tls_hostname: str = "",
+        preamble: bytes = b"",
+        local_address: str = "",
+        connect_timeout: float = 3.0,
+        read_timeout: float = 3.0,
+        charset: int = 45,
+        attributes: dict[str, str] | None = None,
+    ) -> SqlClient:
         """Connect and log in. `password_hash`: SHA1(password) instead of the password."""
         where = socket or f"{host}:{port}"
         try:
@@ -162,9 +182,16 @@ class SqlClient:
         return client
 
     async def _login(
-        self, user: str, hash1: bytes, database: str, tls: ssl.SSLContext | None, tls_hostname: str, preamble: bytes,
-        charset: int, attributes: dict[str, str],
-    ) -> None:  # fmt: skip
+        self,
+        user: str,
+        hash1: bytes,
+        database: str,
+        tls: ssl.SSLContext | None,
+        tls_hostname: str,
+        preamble: bytes,
+        charset: int,
+        attributes: dict[str, str],
+    ) -> None:
         if preamble:
             self._writer.write(preamble)
         try:

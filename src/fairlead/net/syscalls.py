@@ -1,4 +1,5 @@
-"""The system calls of the hot path on bare descriptors: the Python twin of `syscalls.pyx`, for uncompiled runs.
+"""The system calls of the hot path on bare descriptors: the Python twin of `syscalls.pyx`, for uncompiled
+runs.
 
 Results are counts, or the negated errno: no exception is made for a socket that has nothing to say.
 """

@@ -1,7 +1,7 @@
 """A channel whose bytes are encrypted: the same handler, with an SSLObject between it and the descriptor.
 
-The channel starts in plain text (greeting, request for TLS) and is switched once by `start_tls`; from then on what
-is received goes through the memory BIOs of the `ssl` module. The handshake runs inside of `read`.
+The channel starts in plain text (greeting, request for TLS) and is switched once by `start_tls`; from then
+on what is received goes through the memory BIOs of the `ssl` module. The handshake runs inside of `read`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """mysql_native_password: tokens from passwords, and passwords' hashes from tokens.
 
-Source: MariaDB documentation, "Authentication Plugin - mysql_native_password". Comparisons take constant time.
+Source: MariaDB documentation, "Authentication Plugin - mysql_native_password". Comparisons take constant
+time.
 """
 
 from __future__ import annotations

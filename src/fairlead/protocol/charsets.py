@@ -1,7 +1,7 @@
 """Which character set a collation belongs to, by the number in greetings and login packets.
 
-The table is that of MariaDB 10.11 (information_schema.collation_character_set_applicability); numbers of later
-versions' collations keep their places.
+The table is that of MariaDB 10.11 (information_schema.collation_character_set_applicability); numbers of
+later versions' collations keep their places.
 """
 
 from __future__ import annotations

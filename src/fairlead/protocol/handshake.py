@@ -1,6 +1,7 @@
 """The connection phase: greeting, login packet, TLS request, authentication switch, change of user.
 
-Source: MariaDB documentation, "Connecting"; spec core.md c1. Every parser raises `ProtocolError` and nothing else.
+Source: MariaDB documentation, "Connecting"; spec core.md c1. Every parser raises `ProtocolError` and
+nothing else.
 """
 
 from __future__ import annotations
@@ -43,12 +44,25 @@ class Greeting(Struct, frozen=True):
         extended = 0 if low & CLIENT_MYSQL else self.capabilities >> 32
         return b"".join(
             (
-                b"\x0a", self.version.encode(), b"\0", self.thread_id.to_bytes(4, "little"), self.scramble[:8], b"\0",
-                (low & 0xFFFF).to_bytes(2, "little"), bytes((self.charset & 0xFF,)), self.status.to_bytes(2, "little"),
-                (low >> 16).to_bytes(2, "little"), bytes((len(self.scramble) + 1,)), bytes(6),
-                extended.to_bytes(4, "little"), self.scramble[8:], b"\0", self.plugin.encode(), b"\0",
+                b"\x0a",
+                self.version.encode(),
+                b"\0",
+                self.thread_id.to_bytes(4, "little"),
+                self.scramble[:8],
+                b"\0",
+                (low & 0xFFFF).to_bytes(2, "little"),
+                bytes((self.charset & 0xFF,)),
+                self.status.to_bytes(2, "little"),
+                (low >> 16).to_bytes(2, "little"),
+                bytes((len(self.scramble) + 1,)),
+                bytes(6),
+                extended.to_bytes(4, "little"),
+                self.scramble[8:],
+                b"\0",
+                self.plugin.encode(),
+                b"\0",
             )
-        )  # fmt: skip
+        )
 
 
 def parse_greeting(payload: bytes) -> Greeting:
@@ -110,10 +124,13 @@ def _head(capabilities: int, charset: int, max_packet: int) -> bytes:
     extended = 0 if low & CLIENT_MYSQL else capabilities >> 32
     return b"".join(
         (
-            low.to_bytes(4, "little"), max_packet.to_bytes(4, "little"), bytes((charset & 0xFF,)), bytes(19),
+            low.to_bytes(4, "little"),
+            max_packet.to_bytes(4, "little"),
+            bytes((charset & 0xFF,)),
+            bytes(19),
             extended.to_bytes(4, "little"),
         )
-    )  # fmt: skip
+    )
 
 
 def build_ssl_request(capabilities: int, charset: int) -> bytes:

@@ -1,6 +1,7 @@
 """Packets of the command phase as values: framing, length-encoded integers, OK, ERR, and small result sets.
 
-Functions that parse raise `ProtocolError`; functions ending in `_payload` give a payload, `build_*` whole packets.
+Functions that parse raise `ProtocolError`; functions ending in `_payload` give a payload, `build_*` whole
+packets.
 """
 
 from __future__ import annotations
@@ -187,9 +188,15 @@ def parse_err(payload: bytes) -> Err:
 
 
 def ok_payload(
-    capabilities: int, *, affected: int = 0, insert_id: int = 0, status: int = SERVER_STATUS_AUTOCOMMIT,
-    warnings: int = 0, session_state: bytes = b"", header: int = 0,
-) -> bytes:  # fmt: skip
+    capabilities: int,
+    *,
+    affected: int = 0,
+    insert_id: int = 0,
+    status: int = SERVER_STATUS_AUTOCOMMIT,
+    warnings: int = 0,
+    session_state: bytes = b"",
+    header: int = 0,
+) -> bytes:
     """The payload of an OK packet; `session_state` is what `session_variables` gives."""
     if session_state and capabilities & CLIENT_SESSION_TRACK:
         status |= SERVER_SESSION_STATE_CHANGED
@@ -260,6 +267,20 @@ def build_result_set(
 
 
 __all__ = [
-    "Err", "Ok", "ProtocolError", "Reader", "build_err", "build_ok", "build_result_set", "column_payload",
-    "err_payload", "frame", "lenenc", "lenenc_string", "ok_payload", "parse_err", "parse_ok", "session_variables",
-]  # fmt: skip
+    "Err",
+    "Ok",
+    "ProtocolError",
+    "Reader",
+    "build_err",
+    "build_ok",
+    "build_result_set",
+    "column_payload",
+    "err_payload",
+    "frame",
+    "lenenc",
+    "lenenc_string",
+    "ok_payload",
+    "parse_err",
+    "parse_ok",
+    "session_variables",
+]

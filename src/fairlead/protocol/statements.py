@@ -1,7 +1,7 @@
 """COM_STMT_EXECUTE from the inside: where the parameter types stand, and a packet with types put in.
 
-A client sends the types of its parameters with the first execution only; a server that did not see that execution
-has to be told. Source: MariaDB documentation, "COM_STMT_EXECUTE".
+A client sends the types of its parameters with the first execution only; a server that did not see that
+execution has to be told. Source: MariaDB documentation, "COM_STMT_EXECUTE".
 """
 
 from __future__ import annotations

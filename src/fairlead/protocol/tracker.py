@@ -1,8 +1,10 @@
-"""Where a reply ends: walks the packet headers of a server's answer to one command and never looks at a row.
+"""Where a reply ends: walks the packet headers of a server's answer to one command and never looks at a
+row.
 
-`feed` consumes what may be passed on: of a row whatever is there, of the packets that decide something (the first
-of a result, OK, EOF, ERR) only whole ones. A reply that makes no sense ends as R_BROKEN. No bytes are kept, so the
-same chunks in other sizes give the same facts. Source: MariaDB documentation, "Result Set Packets" and neighbours.
+`feed` consumes what may be passed on: of a row whatever is there, of the packets that decide something (the
+first of a result, OK, EOF, ERR) only whole ones. A reply that makes no sense ends as R_BROKEN. No bytes are
+kept, so the same chunks in other sizes give the same facts. Source: MariaDB documentation, "Result Set
+Packets" and neighbours.
 
 Invariant: `feed` never returns a position beyond the end of the reply.
 """
@@ -84,8 +86,9 @@ def expects_reply(command: int) -> bool:
 class ReplyTracker:
     """The progress of one reply; `begin` starts the next one.
 
-    `status`: flags of the last OK or EOF. `ok_start`, `ok_end`: where in the buffer of the present `feed` an OK
-    with session state stands, else 0. `statement_id`, `parameters`, `columns`: of a prepared statement.
+    `status`: flags of the last OK or EOF. `ok_start`, `ok_end`: where in the buffer of the present `feed`
+    an OK with session state stands, else 0. `statement_id`, `parameters`, `columns`: of a prepared
+    statement.
     """
 
     def __init__(self) -> None:

@@ -1,10 +1,11 @@
 """One connection of a session to one server: from connecting to ready, and every reply that is still owed.
 
-States: closed -> connecting -> login -> replay (of the session history) -> ready; failed means that this session
-must not try the server again. Replies come in the order of the commands, so what is owed is a queue of (kind,
-command, history id), its head in plain fields.
+States: closed -> connecting -> login -> replay (of the session history) -> ready; failed means that this
+session must not try the server again. Replies come in the order of the commands, so what is owed is a queue
+of (kind, command, history id), its head in plain fields.
 
-Invariant: `pending` counts exactly the replies owed; a gauge that was raised for this connection is lowered once.
+Invariant: `pending` counts exactly the replies owed; a gauge that was raised for this connection is lowered
+once.
 """
 
 from __future__ import annotations
@@ -84,7 +85,9 @@ class BackendOwner:
         """Bytes of the reply that the client waits for."""
 
     def first_packet(self, backend: Backend, buf: bytearray, start: int, end: int) -> bool:
-        """The first packet of such a reply is an error or answers a PREPARE; False keeps it from the client."""
+        """The first packet of such a reply is an error or answers a PREPARE; False keeps it from the
+        client.
+        """
         return True
 
     def reply_done(self, backend: Backend, kind: int, command: int, entry_id: int) -> None:

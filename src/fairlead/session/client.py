@@ -1,7 +1,8 @@
 """The client's side of a session: its login first, then the cutting of its bytes into commands.
 
-A command is handed over whole where it lies in the receive buffer. What does not fit one packet (the rest of a
-statement of 16 MiB and more, the data of LOAD DATA LOCAL) is streamed to the servers that got its beginning.
+A command is handed over whole where it lies in the receive buffer. What does not fit one packet (the rest
+of a statement of 16 MiB and more, the data of LOAD DATA LOCAL) is streamed to the servers that got its
+beginning.
 
 Invariant: while the session cannot take a command the channel is paused and the bytes stay where they are.
 """
@@ -82,8 +83,13 @@ class ClientConnection(Handler):
                 return pos
             length = p[pos] | (p[pos + 1] << 8) | (p[pos + 2] << 16)
             if length == 0:
-                session.close("empty packet", log="The client sent an empty packet instead of a command",
-                              code=1835, sqlstate="HY000", message="Malformed communication packet")  # fmt: skip
+                session.close(
+                    "empty packet",
+                    log="The client sent an empty packet instead of a command",
+                    code=1835,
+                    sqlstate="HY000",
+                    message="Malformed communication packet",
+                )
                 return end
             if end - pos < 4 + length:
                 self.channel.want = 4 + length

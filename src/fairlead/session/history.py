@@ -1,9 +1,9 @@
 """The session commands of a session: what a new server connection has to repeat to be in the same state.
 
-Entries are in the order in which they were first executed; ids are the session's own, 1 ... 2^32-2, and are also
-the ids of prepared statements that the client sees. Invariants: at most `limit` prunable entries; identical
-prunable entries stand once, at their newest place; outcomes are known only for entries whose reply was delivered.
-Source: spec routers_monitors.md A.7.
+Entries are in the order in which they were first executed; ids are the session's own, 1 ... 2^32-2, and are
+also the ids of prepared statements that the client sees. Invariants: at most `limit` prunable entries;
+identical prunable entries stand once, at their newest place; outcomes are known only for entries whose
+reply was delivered. Source: spec routers_monitors.md A.7.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class History:
         return self.responses.get(entry_id)
 
     def forget(self, entry_id: int) -> None:
-        """Remove a command that can still be taken back: it failed on its way, or its statement was closed."""
+        """Remove a command that can be taken back: it failed on its way, or its statement was closed."""
         entry = self.entries.get(entry_id)
         if entry is not None:
             self._remove(entry)

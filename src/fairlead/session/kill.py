@@ -1,4 +1,5 @@
-"""KILL: from the statement of a client to a message for all workers, and from there to what each server is told.
+"""KILL: from the statement of a client to a message for all workers, and from there to what each server is
+told.
 
 The message carries copies of the issuer's credentials, so nobody holds on to the session that issued it.
 Source: spec core.md b6, routers_monitors.md A.14.
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 
 class KillOrder(Struct, frozen=True):
-    """What is to be killed and in whose name. `kind`: connection, query, user, query_user; `hard`: "" or "SOFT "."""
+    """What is to be killed and in whose name. `kind`: connection, query, user, query_user; `hard`: "" or
+    "SOFT ".
+    """
 
     kind: str
     hard: str
@@ -55,7 +58,9 @@ def matches(order: KillOrder, session: Session) -> bool:
 
 
 def statements_for(order: KillOrder, sessions: list[Session]) -> list[tuple[Any, str]]:
-    """(server, KILL statement) for every server connection of the sessions; for a user one statement per server."""
+    """(server, KILL statement) for every server connection of the sessions; for a user one statement per
+    server.
+    """
     query = "QUERY " if order.kind in ("query", "query_user") else ""
     found: list[tuple[Any, str]] = []
     seen: set[str] = set()

@@ -15,7 +15,9 @@ ALWAYS_REPORTED = ("threads_connected", "connection_id")
 
 
 class ListenerRuntime:
-    """One configured listener in a worker; connections keep the object that was current when they were accepted."""
+    """One configured listener in a worker; connections keep the object that was current when they were
+    accepted.
+    """
 
     def __init__(self, definition: ListenerDef, service: ServiceRuntime) -> None:
         self.name = definition.name

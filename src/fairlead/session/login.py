@@ -1,8 +1,9 @@
 """The login of a client, and its repetition in a session by COM_CHANGE_USER.
 
-Steps: greeting -> (PROXY header) -> (TLS) -> handshake response -> (authentication switch) -> (wait for the accounts
-to be read again) -> verdict. A client that is refused gets the error the server itself would give. The account's
-existence is not revealed: an unknown user goes through the whole exchange. Source: spec core.md c1, c3, c5.
+Steps: greeting -> (PROXY header) -> (TLS) -> handshake response -> (authentication switch) -> (wait for the
+accounts to be read again) -> verdict. A client that is refused gets the error the server itself would give.
+The account's existence is not revealed: an unknown user goes through the whole exchange. Source: spec
+core.md c1, c3, c5.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fairlead.cluster.board import Board
@@ -57,6 +58,9 @@ class Host(Protocol):
 
     def forward_kill(self, order: KillOrder, session: Session) -> None:
         """Carry the order out everywhere, then call `session.kill_done()`."""
+
+    def reload_accounts(self, service: ServiceRuntime, callback: Callable[[], None]) -> None:
+        """Ask for fresh accounts; the callback follows in any case, within a limit of time."""
 
     def accounts_doubtful(self, service: ServiceRuntime) -> None:
         """A server refused a login that our accounts allowed: they should be read again."""

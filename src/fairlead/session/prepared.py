@@ -8,10 +8,22 @@ from fairlead.sql.info import QueryInfo
 
 
 class Prepared:
-    """`id` is what the client uses. `types` is the last parameter type block the client sent (it sends it once);
-    `version` tells the blocks apart, so that each server connection gets the newest before it needs it."""
+    """`id` is what the client uses. `types` is the last parameter type block the client sent (it sends it
+    once); `version` tells the blocks apart, so that each server connection gets the newest before it
+    needs it.
+    """
 
-    __slots__ = ("columns", "cursor_on", "hints", "id", "info", "long_data_on", "parameters", "types", "version")
+    __slots__ = (
+        "columns",
+        "cursor_on",
+        "hints",
+        "id",
+        "info",
+        "long_data_on",
+        "parameters",
+        "types",
+        "version",
+    )
 
     def __init__(self, statement_id: int, info: QueryInfo) -> None:
         self.id = statement_id

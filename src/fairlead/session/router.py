@@ -30,10 +30,14 @@ class RouterSession:
         """A reply of this backend is complete."""
 
     def backend_lost(self, backend: Any, kind: int, command: int, reason: str, permanent: bool) -> None:
-        """The connection is closed already. `kind`: the reply that was expected from it next (K_NONE: none)."""
+        """The connection is closed already. `kind`: the reply that was expected from it next (K_NONE:
+        none).
+        """
 
     def error_reply(self, backend: Any, code: int, message: str) -> bool:
-        """The client's reply begins with an error; False keeps it from the client (the router deals with it)."""
+        """The client's reply begins with an error; False keeps it from the client (the router deals with
+        it).
+        """
         return True
 
     def backend_ready(self, backend: Any) -> None:
@@ -43,7 +47,9 @@ class RouterSession:
         """The client reset its connection or changed its user: what the router remembers of it is void."""
 
     def user_changed(self) -> str:
-        """All connections are closed and the session is another user's: begin again. A reason if that fails."""
+        """All connections are closed and the session is another user's: begin again. A reason if that
+        fails.
+        """
         return ""
 
     def hang_up(self, backend: Any, reason: str) -> None:

@@ -1,7 +1,7 @@
 """A service as the sessions of a worker know it: its targets, its router, its accounts.
 
-A change of configuration gives the service new `params` and `targets`; sessions keep what was current when they
-began, apart from what the status board tells.
+A change of configuration gives the service new `params` and `targets`; sessions keep what was current when
+they began, apart from what the status board tells.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ RouterFactory = Callable[[Any, "ServiceRuntime"], RouterSession]
 
 
 class ServiceRuntime:
-    """`factory` makes the router's part of a session; `router_config` is the router's own view of the parameters."""
+    """`factory` makes the router's part of a session; `router_config` is the router's own view of the
+    parameters.
+    """
 
     def __init__(self, definition: ServiceDef) -> None:
         self.name = definition.name

@@ -1,11 +1,12 @@
-"""One client's session from its login to its end: its state, its server connections, and the order of replies.
+"""One client's session from its login to its end: its state, its server connections, and the order of
+replies.
 
-The client connection hands in whole commands; the session knows what they are, answers the few that are its own
-(KILL, refused databases, unknown statement ids) and gives the rest to the router. A command that cannot be taken
-now is left where it is and the client's channel is paused, so nothing is queued and order is kept.
+The client connection hands in whole commands; the session knows what they are, answers the few that are its
+own (KILL, refused databases, unknown statement ids) and gives the rest to the router. A command that cannot
+be taken now is left where it is and the client's channel is paused, so nothing is queued and order is kept.
 
-Invariant: `expecting` is the number of replies the client still has to get from servers; a reply of the session's
-own is sent only when it is 0.
+Invariant: `expecting` is the number of replies the client still has to get from servers; a reply of the
+session's own is sent only when it is 0.
 """
 
 from __future__ import annotations
@@ -478,7 +479,9 @@ class Session(BackendOwner):
             self.send(backend, statement, 0, True)
 
     def send_all(self, statement: Statement, replier: Backend, others: list[Backend], record: bool) -> int:
-        """Send a session command everywhere; the client gets the reply of `replier`. Returns its history id."""
+        """Send a session command everywhere; the client gets the reply of `replier`. Returns its history
+        id.
+        """
         entry_id = 0
         is_prepare = statement.command == COM_STMT_PREPARE
         if record or is_prepare:
@@ -579,7 +582,8 @@ class Session(BackendOwner):
     def _differs(self, backend: Backend, entry_id: int) -> None:
         """A server did not do what the one did whose reply the client has: it is not used any more."""
         self.log_warning(
-            f"Response from server '{backend.server.name}' to session command {entry_id} differs from the one that "
+            f"Response from server '{backend.server.name}' to session command {entry_id} differs from the "
+            "one that "
             f"the client got: closing this connection for the rest of the session. {backend.last_error}"
         )
         self.drop_backend(backend, "inconsistent session state", permanent=True)
@@ -668,7 +672,8 @@ class Session(BackendOwner):
         idle = (clock_us() - backend.written_us) // 1000000
         thread_id = backend.thread_id
         backend.failure = (
-            f"Lost connection to server '{backend.server.name}': {reason} (session={self.id}, conn_id={thread_id}, "
+            f"Lost connection to server '{backend.server.name}': {reason} (session={self.id}, "
+            f"conn_id={thread_id}, "
             f"idle={idle}s)" + (f"; last error: {backend.last_error}" if backend.last_error else "")
         )
         backend.close(B_FAILED if permanent else 0)

@@ -1,10 +1,12 @@
 """One client command on its way to a server: the packet where it lies, and what is known of it.
 
-There is one Statement per session and it is reused: its bytes are valid only while it is being routed. Who keeps
-it longer copies the bytes (`packet`).
+There is one Statement per session and it is reused: its bytes are valid only while it is being routed. Who
+keeps it longer copies the bytes (`packet`).
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from fairlead.session.prepared import Prepared
 from fairlead.sql.info import QueryInfo
@@ -25,7 +27,7 @@ class Statement:
         self.continues = False
         # The server will answer.
         self.replies = True
-        self.hints: tuple[object, ...] = ()
+        self.hints: tuple[Any, ...] = ()
         # The prepared statement that ps_id names, and whether this EXECUTE carries parameter types.
         self.prepared: Prepared | None = None
         self.has_types = False

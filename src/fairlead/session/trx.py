@@ -1,8 +1,8 @@
 """The transaction state of a session, from what the client says and from what the servers answer.
 
-States (spec routers_monitors.md A.3.6): inactive; starting (the statement that begins it is on its way); active;
-ending (COMMIT or ROLLBACK is on its way). With autocommit off every statement begins a transaction. The parser's
-word counts until the reply's status flags correct it.
+States (spec routers_monitors.md A.3.6): inactive; starting (the statement that begins it is on its way);
+active; ending (COMMIT or ROLLBACK is on its way). With autocommit off every statement begins a transaction.
+The parser's word counts until the reply's status flags correct it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The listening sockets of a worker: each worker has its own on every address (SO_REUSEPORT).
 
-A client connection is complete (session, handler, channel) before its descriptor is watched, so that a hang-up
-can only ever reach a whole object.
+A client connection is complete (session, handler, channel) before its descriptor is watched, so that a
+hang-up can only ever reach a whole object.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What the supervisor is to its monitors and account managers: clocks, TLS contexts, and the way to the workers.
+"""What the supervisor is to its monitors and account managers: clocks, TLS contexts, and the way to the
+workers.
 
 Invariant: what was said to the workers is remembered, so that a new worker is told the same.
 """

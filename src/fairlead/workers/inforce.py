@@ -56,7 +56,7 @@ class InForce:
         self._log_settings_changed = log_settings_changed
 
     async def change_to(self, snapshot: Snapshot) -> None:
-        """Put another configuration into force; raises NotApplied. Not to be called twice at the same time."""
+        """Put another configuration into force; raises NotApplied. Never called twice at the same time."""
         self._check_threads(snapshot)
         refused = await self._addresses.take(snapshot.listeners)
         if refused:

@@ -20,7 +20,9 @@ _slots = asyncio.Semaphore(KILLS_AT_ONCE_MAX)
 
 
 async def carry_out(order: KillOrder, victims: list[Session], local_address: str) -> None:
-    """Kill the server connections of the victims; a killed session that the servers allowed to be killed ends."""
+    """Kill the server connections of the victims; a killed session that the servers allowed to be killed
+    ends.
+    """
     own_user = order.kind == "user" and order.user.lower() == order.issuer_user.lower()
     if order.kind == "connection" or own_user:
         for session in victims:
@@ -49,10 +51,16 @@ async def _kill(server: Any, sql: str, order: KillOrder, local_address: str) -> 
     async with _slots:
         try:
             client = await SqlClient.connect(
-                host=str(params.get("address") or ""), port=int(params.get("port") or 0),
-                socket=str(params.get("socket") or ""), user=order.issuer_user, password_hash=order.issuer_password,
-                tls=server.tls, local_address=local_address, connect_timeout=KILL_TIMEOUT, read_timeout=KILL_TIMEOUT,
-            )  # fmt: skip
+                host=str(params.get("address") or ""),
+                port=int(params.get("port") or 0),
+                socket=str(params.get("socket") or ""),
+                user=order.issuer_user,
+                password_hash=order.issuer_password,
+                tls=server.tls,
+                local_address=local_address,
+                connect_timeout=KILL_TIMEOUT,
+                read_timeout=KILL_TIMEOUT,
+            )
         except (SqlError, SqlLost) as error:
             _log.warning("KILL could not be sent to server '%s': %s", server.name, error)
             return False

@@ -18,9 +18,13 @@ logger = logging.getLogger(__name__)
 
 
 def serve(
-    config: Path, *, basedir: Path | None, overrides: dict[str, str], log_to_stdout: bool,
+    config: Path,
+    *,
+    basedir: Path | None,
+    overrides: dict[str, str],
+    log_to_stdout: bool,
     start_rest: StartRest | None = None,
-) -> int:  # fmt: skip
+) -> int:
     """Run until the end. `start_rest` starts the REST API for a product."""
     try:
         store = ConfigStore.load(config, basedir=basedir, overrides=overrides)

@@ -63,7 +63,9 @@ class Kill(Struct, tag=True):
 
 
 class Request(Struct, tag=True):
-    """Ask the worker: what = ping | rotate_logs | sessions | session | close_session | threads | classify ..."""
+    """Ask the worker: what = ping | rotate_logs | sessions | session | close_session | threads | classify
+    ...
+    """
 
     id: int
     what: str

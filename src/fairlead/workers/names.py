@@ -51,7 +51,9 @@ class NameResolver:
         callback(name)
 
     def address_of(self, host: str, port: int) -> tuple[Any, Any]:
-        """(family, socket address) of a server. A name is looked up at once the first time, then once a minute."""
+        """(family, socket address) of a server. A name is looked up at once the first time, then once a
+        minute.
+        """
         key = (host, port)
         known = self._addresses.get(key)
         if known is not None and known[0] > time.monotonic():

@@ -1,12 +1,14 @@
 """The data plane of a worker: its listeners, its sessions, and what the sessions need from outside.
 
-It is the sessions' `Host`: it opens their server connections, resolves names, carries KILL, and asks the supervisor
-for fresh accounts. A new configuration is taken over as a whole; sessions keep what was current when they began.
+It is the sessions' `Host`: it opens their server connections, resolves names, carries KILL, and asks the
+supervisor for fresh accounts. A new configuration is taken over as a whole; sessions keep what was current
+when they began.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
@@ -294,8 +296,10 @@ class Plane:
         limit = int(self.globals.get("max_auth_errors_until_block", 10))
         if limit and self.blocker.is_blocked(remote, time.monotonic(), limit):
             return (
-                1129, "HY000", f"Host '{remote}' is temporarily blocked due to too many authentication failures."
-            )  # fmt: skip
+                1129,
+                "HY000",
+                f"Host '{remote}' is temporarily blocked due to too many authentication failures.",
+            )
         if self._is_full(listener.service):
             return 1040, "08004", "Too many connections"
         return None
@@ -510,10 +514,8 @@ class Plane:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 if self.globals.get("local_address"):
                     sock.bind((str(self.globals["local_address"]), 0))
-            try:
+            with contextlib.suppress(BlockingIOError):
                 sock.connect(target)
-            except BlockingIOError:
-                pass
         except BaseException:
             sock.close()
             raise
@@ -531,9 +533,11 @@ class Plane:
         assert isinstance(channel, TlsChannel)
         params = backend.server.definition.params
         channel.start_tls(
-            backend.server.tls, server_side=False, hostname=str(params.get("address") or "localhost"),
+            backend.server.tls,
+            server_side=False,
+            hostname=str(params.get("address") or "localhost"),
             on_ready=backend.login.tls_ready,
-        )  # fmt: skip
+        )
 
     def backend_closed(self) -> None:
         """A server connection was closed."""
@@ -564,11 +568,17 @@ class Plane:
         self.send(
             ForwardKill(
                 Kill(
-                    self._last_kill, self.worker, order.kind, order.hard, order.session, order.user, order.issuer,
+                    self._last_kill,
+                    self.worker,
+                    order.kind,
+                    order.hard,
+                    order.session,
+                    order.user,
+                    order.issuer,
                     credentials,
                 )
             )
-        )  # fmt: skip
+        )
 
     def reply(self, message: Reply) -> None:
         """A KILL of one of our sessions is done."""
@@ -579,9 +589,14 @@ class Plane:
     def kill(self, message: Kill) -> None:
         """Carry out a KILL for the sessions of this worker."""
         order = KillOrder(
-            message.kind, message.hard, message.session, message.user, message.issuer,
-            str(message.credentials["user"]), bytes(message.credentials["password"]),
-        )  # fmt: skip
+            message.kind,
+            message.hard,
+            message.session,
+            message.user,
+            message.issuer,
+            str(message.credentials["user"]),
+            bytes(message.credentials["password"]),
+        )
         victims = [session for session in self.sessions.values() if matches(order, session)]
         if not victims:
             self.send(KillDone(message.id, message.origin))
@@ -612,8 +627,9 @@ class Plane:
         if what == "close_listener_sessions":
             for session in list(self.sessions.values()):
                 if args.get("service") in (None, session.service.name) and args.get("listener") in (
-                    None, session.listener.name,
-                ):  # fmt: skip
+                    None,
+                    session.listener.name,
+                ):
                     session.close("its service was stopped", code=1927, message="The service was stopped")
             return True
         if what == "threads":
@@ -791,8 +807,6 @@ def _version_key(version: str) -> tuple[int, ...]:
 
 def _send_and_close(sock: socket.socket, data: bytes) -> None:
     """Say why and hang up."""
-    try:
+    with contextlib.suppress(OSError):
         sock.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-    except OSError:
-        pass
     sock.close()

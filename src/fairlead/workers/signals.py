@@ -1,7 +1,7 @@
 """What the signals to the supervisor mean.
 
-SIGTERM and SIGINT ask for an orderly end; the second SIGTERM or the third SIGINT ends the process at once with
-status 1. SIGUSR1 opens the log again, SIGHUP reads the configuration again.
+SIGTERM and SIGINT ask for an orderly end; the second SIGTERM or the third SIGINT ends the process at once
+with status 1. SIGUSR1 opens the log again, SIGHUP reads the configuration again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The supervisor: it starts everything, watches it, and ends it in order.
 
-Invariant: client sessions end before what they depend on (monitors, accounts) does, and the supervisor does not end
-before its last worker has.
+Invariant: client sessions end before what they depend on (monitors, accounts) does, and the supervisor does
+not end before its last worker has.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The parameters of a readwritesplit service in the form the router needs, with the settings that imply others."""
+"""The parameters of a readwritesplit service in the form the router needs, with the settings that imply
+others.
+"""
 
 from __future__ import annotations
 

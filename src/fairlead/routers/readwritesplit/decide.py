@@ -1,7 +1,7 @@
 """Which kind of server a statement is for: a pure function of its type bits and the state of the session.
 
-The result is one of the `D_*` values; its reason is a sentence of `REASONS`. The rules are tried in the order of
-spec routers_monitors.md A.3.1; whatever no rule claims is for the primary.
+The result is one of the `D_*` values; its reason is a sentence of `REASONS`. The rules are tried in the
+order of spec routers_monitors.md A.3.1; whatever no rule claims is for the primary.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """readwritesplit: one session's statements go to the primary, to a replica, or to every server.
 
-`decide` says which kind of server a statement is for and `Candidates` which one it is; here the two meet the state
-of the session: the transaction's server, temporary tables, the lock to the primary, and what follows when a server
-is lost. Source: spec routers_monitors.md part A.
+`decide` says which kind of server a statement is for and `Candidates` which one it is; here the two meet
+the state of the session: the transaction's server, temporary tables, the lock to the primary, and what
+follows when a server is lost. Source: spec routers_monitors.md part A.
 
 Invariant: inside a transaction all its statements go to `trx_target`, or the session ends.
 """
@@ -316,7 +316,9 @@ class RwsSession(RouterSession):
         return (table[0] or self.session.database, table[1])
 
     def _continue(self, statement: Statement) -> int:
-        """FETCH, EXECUTE after long data, and long data stay with the server that has the statement's state; 0: no."""
+        """FETCH, EXECUTE after long data, and long data stay with the server that has the statement's
+        state; 0: no.
+        """
         prepared = statement.prepared
         if prepared is None:
             return 0
@@ -654,15 +656,14 @@ class RwsSession(RouterSession):
         session = self.session
         self._account_for(backend)
         trx = session.trx
-        if trx.active and backend is self.trx_target and not trx.starting:
-            session.close(
-                "Transaction is open", log=f"{backend.failure}. Transaction is open, closing session"
-            )
+        lost: Backend = backend
+        if trx.active and lost is self.trx_target and not trx.starting:
+            session.close("Transaction is open", log=f"{lost.failure}. Transaction is open, closing session")
             return
         if kind == K_CLIENT and trx.starting:
             session.close("Transaction is open", log=f"{backend.failure}. A transaction was about to begin")
             return
-        if backend is self.master and not self._may_lose_master(backend):
+        if lost is self.master and not self._may_lose_master(lost):
             return
         if kind == K_CLIENT:
             self._tried.add(backend.index)
@@ -670,16 +671,18 @@ class RwsSession(RouterSession):
                 self._repeat_command()
             elif self._retriable:
                 self._repeat_read(backend)
-            elif backend is self.master:
-                self._lost_write(backend)
+            elif lost is self.master:
+                self._lost_write(lost)
             else:
                 session.close("a statement under way was lost", log=backend.failure)
             return
         if permanent and self._all_failed():
             session.close(
-                "All servers have become unusable for this session", log=backend.failure, code=1927,
+                "All servers have become unusable for this session",
+                log=backend.failure,
+                code=1927,
                 message=f"Lost connection to server '{backend.server.name}': {backend.last_error}",
-            )  # fmt: skip
+            )
 
     def _all_failed(self) -> bool:
         return all(backend.state == B_FAILED for backend in self.session.backends)
@@ -707,7 +710,8 @@ class RwsSession(RouterSession):
         session = self.session
         return (
             f"Lost connection to the primary server '{backend.server.name}'. Connection from "
-            f"{session.user}@{session.remote} has been idle for {idle} seconds. Error caused by: {backend.failure}"
+            f"{session.user}@{session.remote} has been idle for {idle} seconds. "
+            f"Error caused by: {backend.failure}"
         )
 
     def _lost_write(self, backend: Backend) -> None:
@@ -717,9 +721,11 @@ class RwsSession(RouterSession):
             session.resume_client()
             return
         session.close(
-            "Lost connection to the primary server", log=self._master_lost_text(backend),
-            code=1927 if backend.last_error else 0, message=backend.failure,
-        )  # fmt: skip
+            "Lost connection to the primary server",
+            log=self._master_lost_text(backend),
+            code=1927 if backend.last_error else 0,
+            message=backend.failure,
+        )
 
     def _no_master(self) -> int:
         """There is no primary for this statement."""
@@ -757,7 +763,8 @@ class RwsSession(RouterSession):
         session = self.session
         session.close(
             "no server can take a session command",
-            log=f"No valid candidates for session command {statement.command} of {session.user}@{session.remote}",
+            log=f"No valid candidates for session command {statement.command} "
+            f"of {session.user}@{session.remote}",
         )
         return FAILED
 

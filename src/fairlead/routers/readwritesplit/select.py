@@ -1,7 +1,8 @@
-"""Which server: the primary of a session, and the replica for a read, chosen from what the status board says.
+"""Which server: the primary of a session, and the replica for a read, chosen from what the status board
+says.
 
-No state of its own: every choice is a function of the board, the connections of the session and the parameters.
-Source: spec routers_monitors.md A.6.
+No state of its own: every choice is a function of the board, the connections of the session and the
+parameters. Source: spec routers_monitors.md A.6.
 """
 
 from __future__ import annotations
@@ -82,11 +83,12 @@ class Candidates:
         return best
 
     def connected_slaves(self, master: Backend | None) -> int:
-        """Connections of the session to servers other than its primary."""
+        """Connections of the session to servers other than its primary that may still be used."""
         count = 0
         for backend in self.backends:
             if backend.in_use() and backend is not master:
-                count += 1
+                if self.board.server(backend.slot, STATUS) & _USABLE == _RUNNING:
+                    count += 1
         return count
 
     def best_slave(
@@ -150,7 +152,9 @@ class Candidates:
 def initial_slaves(
     board: Board, backends: list[Backend], master: Backend | None, rank: int, lag_limit: int, count: int
 ) -> list[Backend]:
-    """The replicas to connect to at the start of a session: fewest connections first, whatever the criterion."""
+    """The replicas to connect to at the start of a session: fewest connections first, whatever the
+    criterion.
+    """
     candidates = []
     for backend in backends:
         status = board.server(backend.slot, STATUS)
