@@ -51,6 +51,7 @@ def test_serve_passes_what_the_command_line_decides(started):
     ]
     result = CliRunner().invoke(process.serve, words)
     assert result.exit_code == 3
+    assert started[0][1].pop("start_rest") is process.start_rest
     assert started == [
         (
             Path("x.cnf"),

@@ -147,7 +147,7 @@ class MemoryHost:
         self.known: dict[str, ServerFacts] = {}
         self.facts_sent = 0
 
-    def now(self) -> float:
+    def wall_clock(self) -> float:
         return time.time()
 
     def hang_up(self, server: str, reason: str) -> None:
