@@ -82,6 +82,15 @@ def test_a_transaction_begun_where_nobody_saw_it() -> None:
     assert trx.active and not trx.read_only
 
 
+def test_autocommit_switched_off_where_nobody_saw_it() -> None:
+    """A procedure may do it; from then on nothing may go to a replica."""
+    trx = TrxTracker()
+    say(trx, "CALL switches_it_off()", 0)
+    assert not trx.autocommit
+    trx.on_statement(0, True, False)
+    assert trx.active
+
+
 def test_chained_transactions_stay_open() -> None:
     trx = TrxTracker()
     say(trx, "BEGIN", AUTOCOMMIT | IN_TRX)

@@ -19,6 +19,10 @@ cdef int _WAIT
 cdef int _FAILED
 cdef int _K_CLIENT
 cdef int _R_ERR
+cdef int _R_OK
+cdef int _R_RESULT
+cdef int _NO_BACKSLASH_STATUS
+cdef int _NO_BACKSLASH
 cdef int _B_READY
 
 cdef class Session(BackendOwner):

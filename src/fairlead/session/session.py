@@ -29,6 +29,7 @@ from fairlead.cluster.board import (
 from fairlead.net.channel import Channel
 from fairlead.net.syscalls import clock_us
 from fairlead.protocol import packets, statements
+from fairlead.protocol.charsets import charset_of
 from fairlead.protocol.constants import (
     COM_BINLOG_DUMP,
     COM_CHANGE_USER,
@@ -47,7 +48,7 @@ from fairlead.protocol.constants import (
     COM_STMT_SEND_LONG_DATA,
     MAX_PACKET,
 )
-from fairlead.protocol.tracker import R_ERR, expects_reply
+from fairlead.protocol.tracker import R_ERR, R_OK, R_RESULT, expects_reply
 from fairlead.session.backend import (
     B_FAILED,
     B_READY,
@@ -69,6 +70,9 @@ from fairlead.session.statement import Statement
 from fairlead.session.trx import TrxTracker
 from fairlead.sql.hints import HintStack, parse_hints
 from fairlead.sql.types import (
+    MODE_MULTIBYTE,
+    MODE_NO_BACKSLASH_ESCAPES,
+    MODE_ORACLE,
     OP_CHANGE_DB,
     OP_EXECUTE,
     OP_KILL,
@@ -77,6 +81,7 @@ from fairlead.sql.types import (
     TYPE_PREPARE_NAMED_STMT,
     TYPE_PREPARE_STMT,
     TYPE_WRITE,
+    UNSAFE_CHARSETS,
 )
 
 if TYPE_CHECKING:
@@ -93,6 +98,11 @@ _WAIT = WAIT
 _FAILED = FAILED
 _K_CLIENT = K_CLIENT
 _R_ERR = R_ERR
+_R_OK = R_OK
+_R_RESULT = R_RESULT
+# Server status: backslashes are ordinary characters in strings.
+_NO_BACKSLASH_STATUS = 0x0200
+_NO_BACKSLASH = MODE_NO_BACKSLASH_ESCAPES
 _B_READY = B_READY
 
 _NAMES_ITS_STATEMENT = frozenset(
@@ -157,8 +167,8 @@ class Session(BackendOwner):
             bool(params["disable_sescmd_history"]),
         )
         self.classifier = host.classifier
-        # How the text of statements is read (MODE_* bits of fairlead.sql.types); -1: as the worker does.
-        self.sql_mode = -1
+        # How the text of statements is read: MODE_* bits of fairlead.sql.types.
+        self.sql_mode = int(self.classifier.sql_mode)
         self.named: dict[str, Any] = {}
         self.last_prepared = 0
         self.prepare_hints: tuple[Any, ...] = ()
@@ -202,7 +212,17 @@ class Session(BackendOwner):
         board.add(self.counters + V_SESSIONS, 1)
         board.add(self.counters + V_TOTAL_SESSIONS, 1)
         self.ready = True
+        self.set_text_mode()
         return self.router.start()
+
+    def set_text_mode(self) -> None:
+        """Read statements as the listener and the client's character set say."""
+        mode = int(self.classifier.sql_mode)
+        if self.listener is not None and self.listener.params.get("sql_mode") == "oracle":
+            mode |= MODE_ORACLE
+        if charset_of(self.charset) in UNSAFE_CHARSETS:
+            mode |= MODE_MULTIBYTE
+        self.sql_mode = mode
 
     def open_backend(self, backend: Backend) -> bool:
         """Begin to connect; False if that fails at once."""
@@ -288,10 +308,17 @@ class Session(BackendOwner):
             if self.expecting:
                 return WAIT
             self.named.pop(info.prepare_name.lower(), None)
+        elif info.changes_charset and not info.sql_mode_flags >= 0:
+            if self.expecting:
+                return WAIT
+            if info.charset.lower() in UNSAFE_CHARSETS or not info.charset:
+                self.sql_mode |= MODE_MULTIBYTE
+            else:
+                self.sql_mode &= ~MODE_MULTIBYTE
         elif info.sql_mode_flags >= 0:
             if self.expecting:
                 return WAIT
-            self.sql_mode = info.sql_mode_flags
+            self.sql_mode = info.sql_mode_flags | (self.sql_mode & MODE_MULTIBYTE)
         return 0
 
     def _other(self, statement: Statement) -> int:
@@ -420,7 +447,7 @@ class Session(BackendOwner):
         self.named.clear()
         self.trx.reset()
         self.unsafe = ""
-        self.sql_mode = -1
+        self.set_text_mode()
         self.role = ""
         self.pending_verify.clear()
         self.pending_database = None
@@ -510,7 +537,7 @@ class Session(BackendOwner):
         self.named.clear()
         self.trx.reset()
         self.unsafe = ""
-        self.sql_mode = -1
+        self.set_text_mode()
         self.pending_verify.clear()
         for backend in self.backends:
             backend.ps_ids.clear()
@@ -546,7 +573,11 @@ class Session(BackendOwner):
                 if ok:
                     self.database = self.pending_database
                 self.pending_database = None
-            self.trx.on_reply(backend.tracker.status)
+            if backend.tracker.kind == _R_OK or backend.tracker.kind == _R_RESULT:
+                status = backend.tracker.status
+                self.trx.on_reply(status)
+                if (status & _NO_BACKSLASH_STATUS != 0) != (self.sql_mode & _NO_BACKSLASH != 0):
+                    self.sql_mode ^= _NO_BACKSLASH
             self.router.backend_done(backend, kind, entry_id)
             if self.waiting:
                 self.resume_client()

@@ -122,9 +122,10 @@ class TrxTracker:
             self.read_only = self.default_read_only
 
     def on_reply(self, status: int) -> int:
-        """The reply to the client ended with these server status flags (0: there were none)."""
-        if status == 0:
-            return TRX_NOTHING
+        """The reply to the client ended well, with these server status flags."""
+        if not status & _AUTOCOMMIT:
+            # Also where the parser did not see it, as in a procedure. The way back needs the parser's word.
+            self.autocommit = False
         in_trans = status & (_IN_TRANS | _IN_TRANS_READONLY) != 0
         if self.active:
             if self.ending or not (in_trans or self.starting):
