@@ -63,8 +63,11 @@ class ClientConnection(Handler):
         pos = start
         while self.login is not None:
             start = pos
-            pos = self.login.feed(buf, start, end)
-            if pos == start or pos >= end or session.closed or self.channel.paused:
+            login = self.login
+            pos = login.feed(buf, start, end)
+            if pos == start or pos >= end or session.closed or self.channel.paused or login.switched:
+                # After a switch to TLS what follows is not for us before it is decrypted.
+                login.switched = False
                 return pos
         while True:
             if self._stream_left or session.stream_targets or session.load_backend is not None:

@@ -60,6 +60,8 @@ class Exchange:
         self._exchange: Any = None
         self._reloaded = False
         self._waiting = False
+        # The channel was switched to TLS by the packet just read.
+        self.switched = False
 
     # -- packets
 
@@ -277,6 +279,7 @@ class Login(Exchange):
                 self.refuse(1043, "08S01", "Bad handshake")
                 return
             self._tls_done = True
+            self.switched = True
             self.host.start_client_tls(self.connection)
             return
         response = parse_handshake_response(payload, self._greeting.capabilities)
