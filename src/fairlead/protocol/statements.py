@@ -9,12 +9,12 @@ from __future__ import annotations
 from fairlead.protocol.constants import MAX_PACKET
 
 # Bytes in front of the NULL bitmap: header, command, statement id, flags, iterations.
-_FIXED_BYTES = 4 + 1 + 4 + 1 + 4
+FIXED_BYTES = 4 + 1 + 4 + 1 + 4
 
 
 def _bound_at(start: int, parameters: int) -> int:
     """Position of the byte that says whether types follow."""
-    return start + _FIXED_BYTES + (parameters + 7) // 8
+    return start + FIXED_BYTES + (parameters + 7) // 8
 
 
 def types_of(buf: bytearray, start: int, end: int, parameters: int) -> bytes:

@@ -83,6 +83,11 @@ cdef class Session(BackendOwner):
     cpdef int command(self, bytearray buf, Py_ssize_t start, Py_ssize_t end) except -1
     @cython.locals(result=int, info=QueryInfo)
     cdef int _query(self, Statement statement) except -1
+    @cython.locals(command=int, start=Py_ssize_t, end=Py_ssize_t)
+    cdef int _other(self, Statement statement) except -1
+    @cython.locals(p="const unsigned char *", given="long long", command=int, start=Py_ssize_t, end=Py_ssize_t,
+                   bound=Py_ssize_t, parameters=int, result=int)
+    cdef int _execute(self, Statement statement) except -1
     cpdef void resume_client(self) except *
     @cython.locals(status=int, ok=bint)
     cpdef void reply_done(self, Backend backend, int kind, int command, long long entry_id) except *

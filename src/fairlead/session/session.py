@@ -355,11 +355,14 @@ class Session(BackendOwner):
     def _execute(self, statement: Statement) -> int:
         """A command that names a prepared statement: replace the client's id by what it stands for."""
         command = statement.command
-        buf, start, end = statement.buf, statement.start, statement.end
-        statement.replies = expects_reply(command)
+        start = statement.start
+        end = statement.end
+        statement.replies = command != COM_STMT_CLOSE and command != COM_STMT_SEND_LONG_DATA
         if end - start < 9:
             return self.answer_error(1835, "HY000", "Malformed communication packet")
-        given = int.from_bytes(buf[start + 5 : start + 9], "little")
+        p = statement.buf
+        given = p[start + 8]
+        given = (given << 24) | (p[start + 7] << 16) | (p[start + 6] << 8) | p[start + 5]
         if given == _LAST_PREPARED and self.expecting:
             return WAIT
         statement.ps_id = self.last_prepared if given == _LAST_PREPARED else given
@@ -377,18 +380,25 @@ class Session(BackendOwner):
         statement.info = prepared.info
         statement.type_mask = prepared.info.type_mask
         statement.has_types = False
-        if command == COM_STMT_EXECUTE and prepared.parameters:
-            types = statements.types_of(buf, start, end, prepared.parameters)
-            if types:
-                statement.has_types = True
-                if types != prepared.types:
-                    prepared.types = types
-                    prepared.version += 1
+        if command == _COM_STMT_EXECUTE:
+            parameters = prepared.parameters
+            bound = start + statements.FIXED_BYTES + (parameters + 7) // 8
+            if parameters and bound < end and p[bound] == 1:
+                self._typed(statement, prepared)
         result = self.router.route(statement)
         if result == ROUTED and command == COM_STMT_CLOSE:
             self.history.forget(statement.ps_id)
             del self.statements[statement.ps_id]
         return result
+
+    def _typed(self, statement: Statement, prepared: Prepared) -> None:
+        """The execution carries parameter types: they also hold for later ones that do not."""
+        types = statements.types_of(statement.buf, statement.start, statement.end, prepared.parameters)
+        if types:
+            statement.has_types = True
+            if types != prepared.types:
+                prepared.types = types
+                prepared.version += 1
 
     def has_types(self, statement: Statement) -> bool:
         """Whether this EXECUTE packet carries parameter types."""

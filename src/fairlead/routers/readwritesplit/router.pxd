@@ -57,6 +57,14 @@ cdef class RwsSession(RouterSession):
     @cython.locals(trx=TrxTracker, mask="long long", decision=int, kind=int, all_by_command=bint, session=Session,
                    result=int)
     cpdef int route(self, Statement statement) except -1
+    @cython.locals(backends=list, target=Backend, master=Backend, index=int, command=int, trx=TrxTracker)
+    cdef int _continue(self, Statement statement) except -1
+    cdef int _refine_read(self, Statement statement, int decision) except -1
+    @cython.locals(size=Py_ssize_t)
+    cdef void _remember(self, Statement statement) except *
+    @cython.locals(backend=Backend)
+    cdef Backend _open_slave(self)
+    cdef bint _ensure_open(self, Backend backend) except -1
     @cython.locals(backend=Backend)
     cdef int _to_slave(self, Statement statement) except -1
     @cython.locals(backend=Backend)

@@ -270,13 +270,16 @@ class RwsSession(RouterSession):
         info = statement.info
         if info is None:
             return decision
-        if self.temp_tables and any(self._qualified(table) in self.temp_tables for table in info.tables):
+        if self.temp_tables and self._names_temp_table(info.tables):
             return D_TEMP_TABLE
         if info.relates_to_previous and self.last_target is not None:
             return D_PREVIOUS
         if self.config.max_slave_connections == 0:
             return D_NO_SLAVES
         return decision
+
+    def _names_temp_table(self, tables: tuple[tuple[str, str], ...]) -> bool:
+        return any(self._qualified(table) in self.temp_tables for table in tables)
 
     def _hinted(self, statement: Statement, decision: int) -> int:
         """What the hints of the statement make of the decision; may set `_hinted_server` (spec A.4)."""
