@@ -44,7 +44,6 @@ K_CLIENT = 1  # relayed to the client
 K_VERIFY = 2  # a session command that another server answers: compared, not relayed
 K_REPLAY = 3  # a command of the history on a new connection: compared, not relayed
 K_PING = 4  # keepalive: thrown away
-K_IGNORE = 5  # thrown away
 
 B_CLOSED = 0
 B_CONNECTING = 1

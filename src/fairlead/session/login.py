@@ -298,10 +298,6 @@ class Login(Exchange):
             return
         self.identify()
 
-    def tls_failed(self, reason: str) -> None:
-        """The TLS negotiation failed; there is no way left to tell the client."""
-        self.host.log(30, f"TLS with {self.session.remote} failed: {reason}", self.session)
-
     def refuse(self, code: int, sqlstate: str, message: str) -> None:
         self.send(packets.err_payload(code, sqlstate, message))
         if code == 1045 and self.service.params.get("log_auth_warnings", True):

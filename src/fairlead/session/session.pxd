@@ -76,8 +76,6 @@ cdef class Session(BackendOwner):
     cdef public str looked_again_for
     cdef public object hints
     cdef public tuple prepare_hints
-    cdef public dict expected_info
-    cdef public object log_level
 
     @cython.locals(statement=Statement, p="unsigned char *", command=int, result=int)
     cpdef int command(self, bytearray buf, Py_ssize_t start, Py_ssize_t end) except -1

@@ -192,8 +192,6 @@ class Session(BackendOwner):
         self.looked_again_for: str | None = None
         # The stack of routing hints; None unless the service has a hintfilter.
         self.hints = HintStack() if service.has_hints else None
-        self.expected_info: dict[int, str] = {}
-        self.log_level: Any = None
         retained = service.retain_last_statements(host.globals)
         self.queries: deque[dict[str, Any]] | None = deque(maxlen=retained) if retained else None
 
@@ -480,13 +478,6 @@ class Session(BackendOwner):
         if self.expecting:
             return WAIT
         self.client_error(1, code, sqlstate, message)
-        return ROUTED
-
-    def answer_ok(self) -> int:
-        """Answer the present command with OK."""
-        if self.expecting:
-            return WAIT
-        self._send_bytes(packets.build_ok(1, status=self._status()))
         return ROUTED
 
     def client_error(self, sequence: int, code: int, sqlstate: str, message: str) -> None:

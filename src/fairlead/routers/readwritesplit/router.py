@@ -57,6 +57,7 @@ from fairlead.routers.readwritesplit.decide import (
     D_HINT_MASTER,
     D_HINT_SLAVE,
     D_LONG_DATA,
+    D_NEXT_TRX,
     D_NO_SLAVES,
     D_PREVIOUS,
     D_READ,
@@ -199,6 +200,8 @@ class RwsSession(RouterSession):
         mask = statement.type_mask
         if session.expecting and not (self.plain and self._may_follow(statement)):
             return _WAIT
+        if self._tried:
+            self._tried.clear()
         if statement.command != _COM_QUERY and statement.command in _CONTINUATIONS:
             result = self._continue(statement)
             if result:
@@ -215,7 +218,7 @@ class RwsSession(RouterSession):
         decision = decide(
             mask,
             all_by_command,
-            self.locked or self.next_trx is not None,
+            self.locked,
             trx.active,
             trx.read_only,
             self._variables_on_all,
@@ -267,6 +270,9 @@ class RwsSession(RouterSession):
 
     def _refine_read(self, statement: Statement, decision: int) -> int:
         """A read that a replica must not answer after all."""
+        if self.next_trx is not None:
+            # Only the primary knows what the next transaction is to be like.
+            return D_NEXT_TRX
         info = statement.info
         if info is None:
             return decision
@@ -364,7 +370,7 @@ class RwsSession(RouterSession):
             if status & _MASTER and status & _RUNNING:
                 if not status & MAINT or (trx.active and not trx.starting):
                     return master
-        if self.locked and master is not None:
+        if master is not None and self._bound_by():
             return None
         if trx.active and not trx.starting and self.trx_target is not None and not trx.read_only:
             return None
@@ -377,9 +383,21 @@ class RwsSession(RouterSession):
                 return None
             if master.in_use() and master.pending == 0:
                 self._discard(master, "the primary has changed")
-            self.temp_tables.clear()
+        self.temp_tables.clear()
         self.master = other
         return other
+
+    def _bound_by(self) -> str:
+        """What would be lost with the present connection to the primary; empty if nothing would."""
+        if self.temp_tables and self.config.strict_tmp_tables:
+            return "Temporary tables were lost when the connection was lost"
+        if self.session.unsafe:
+            return f"Unsafe to reconnect: {self.session.unsafe}"
+        if self.next_trx is not None:
+            return "SET TRANSACTION was waiting for its transaction on the primary"
+        if self.locked:
+            return "the session is locked to the primary"
+        return ""
 
     def _can_recover(self) -> bool:
         return bool(self.session.history.can_recover())
@@ -696,12 +714,8 @@ class RwsSession(RouterSession):
         reason = ""
         if config.master_failure_mode == FAIL_INSTANTLY:
             reason = "master_failure_mode is fail_instantly"
-        elif self.temp_tables and config.strict_tmp_tables:
-            reason = "Temporary tables were lost when the connection was lost"
-        elif session.unsafe:
-            reason = f"Unsafe to reconnect: {session.unsafe}"
-        elif self.locked:
-            reason = "the session is locked to the primary"
+        else:
+            reason = self._bound_by()
         if reason:
             session.close(reason, log=self._master_lost_text(backend))
             return False
@@ -747,6 +761,8 @@ class RwsSession(RouterSession):
 
     def _why_no_master(self) -> str:
         master = self.master
+        if master is not None and not master.in_use() and self._bound_by():
+            return self._bound_by()
         if master is None:
             return "The session has no connection to a primary and none can be opened"
         if not master.in_use():
