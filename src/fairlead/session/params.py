@@ -69,7 +69,7 @@ SERVICE_PARAMS: tuple[Param, ...] = (
         "0s",
         "Close sessions whose client takes no data for so long; 0s: never.",
         dynamic=True,
-    ),
+          support=PARSED_ONLY),
     Param(
         "connection_keepalive",
         Duration("s"),
@@ -96,12 +96,16 @@ SERVICE_PARAMS: tuple[Param, ...] = (
     ),
     Param("localhost_match_wildcard_host", Bool(), "true", "Ignored.", dynamic=True, deprecated=True),
     Param("log_auth_warnings", Bool(), "true", "Log failed logins.", dynamic=True),
-    Param("log_warning", Bool(), "false", "Log warnings of this service even if they are off.", dynamic=True),
-    Param("log_notice", Bool(), "false", "Log notices of this service even if they are off.", dynamic=True),
-    Param("log_info", Bool(), "false", "Log information of this service even if it is off.", dynamic=True),
+    Param("log_warning", Bool(), "false", "Log warnings of this service even if they are off.", dynamic=True,
+          support=PARSED_ONLY),
+    Param("log_notice", Bool(), "false", "Log notices of this service even if they are off.", dynamic=True,
+          support=PARSED_ONLY),
+    Param("log_info", Bool(), "false", "Log information of this service even if it is off.", dynamic=True,
+          support=PARSED_ONLY),
     Param(
-        "log_debug", Bool(), "false", "Log debug messages of this service even if they are off.", dynamic=True
-    ),
+        "log_debug", Bool(), "false", "Log debug messages of this service even if they are off.",
+          dynamic=True,
+          support=PARSED_ONLY),
     Param(
         "session_track_trx_state",
         Bool(),
@@ -117,7 +121,8 @@ SERVICE_PARAMS: tuple[Param, ...] = (
         "Statements kept for each session; -1: as many as the global parameter says.",
         dynamic=True,
     ),
-    Param("session_trace", Bool(), "false", "Keep the latest log lines of each session.", dynamic=True),
+    Param("session_trace", Bool(), "false", "Keep the latest log lines of each session.", dynamic=True,
+          support=PARSED_ONLY),
     RANK,
     Param(
         "max_sescmd_history",
