@@ -37,10 +37,3 @@ def raise_descriptor_limit() -> int:
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-
-
-def allow_core_files(allowed: bool) -> None:
-    """Let a crash leave a core file, or not."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_CORE, (hard if allowed else 0, hard))

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from fairlead.config.store import ConfigErrors, ConfigStore
+from fairlead.workers import kernel, logfile
 from fairlead.workers.instance import AlreadyRunning, Instance
 from fairlead.workers.logfile import FILE_NAME, LogFile
 from fairlead.workers.loglines import settings_of
@@ -37,9 +38,10 @@ def serve(
         return Exit.BAD_CONFIG
     log_path = None if log_to_stdout else Path(store.paths.logdir) / FILE_NAME
     log_file = LogFile(log_path, settings_of(store.snapshot().globals))
-    logging.getLogger().addHandler(log_file)
-    logging.getLogger().setLevel(logging.DEBUG)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    logfile.install(log_file)
+    log_file.write_faults()
+    kernel.set_process_name("fairlead")
+    kernel.raise_descriptor_limit()
     instance = Instance(Path(store.paths.datadir), Path(store.paths.piddir))
     try:
         instance.acquire()
@@ -47,6 +49,10 @@ def serve(
         print(error, file=sys.stderr)
         logger.error("%s", error)
         return Exit.ALREADY_RUNNING
+    except OSError as error:
+        print(f"Cannot lock this instance: {error}", file=sys.stderr)
+        logger.error("Cannot lock this instance: %s", error)
+        return Exit.INTERNAL
     try:
         for warning in store.warnings:
             logger.warning("%s", warning)

@@ -41,8 +41,6 @@ class SupervisedProduct:
         self._changing = asyncio.Lock()
         self._service_started: dict[str, float] = {}
         self._classifier = Classifier(0)
-        # Why listeners could not be started, by name.
-        self.listener_errors: dict[str, str] = {}
 
     @property
     def store(self) -> ConfigStore:
@@ -72,13 +70,33 @@ class SupervisedProduct:
 
     async def change(self, change: Change) -> None:
         async with self._changing:
-            try:
-                await self._supervisor.in_force.change_to(change.snapshot)
-            except NotApplied as error:
-                raise ProductError(*error.errors) from None
+            await self._change(change)
+
+    async def read_again(self) -> list[str]:
+        """Take over what the files say now; returns warnings. Raises ConfigErrors or ProductError."""
+        async with self._changing:
+            change = self.store.reload()
+            await self._change(change)
+            return list(change.warnings)
+
+    async def _change(self, change: Change) -> None:
+        if change.base_version != self.store.snapshot().version:
+            raise ProductError("The configuration has been changed in the meantime; try again")
+        before = self._snapshot
+        await self._put_into_force(change.snapshot)
+        try:
             self.store.commit(change)
-            for name in list(self.listener_errors):
-                self.listener_errors.pop(name)
+        except BaseException:
+            # What cannot be kept must not be in force either.
+            with contextlib.suppress(ProductError):
+                await self._put_into_force(before)
+            raise
+
+    async def _put_into_force(self, snapshot: Snapshot) -> None:
+        try:
+            await self._supervisor.in_force.change_to(snapshot)
+        except NotApplied as error:
+            raise ProductError(*error.errors) from None
 
     async def close_cut_off(self, before: Snapshot) -> None:
         now = self._supervisor.in_force.snapshot
@@ -92,11 +110,9 @@ class SupervisedProduct:
                 await self._ask("close_listener_sessions", {"listener": listener.name})
 
     async def reload_tls(self) -> None:
-        self._supervisor.host.forget_tls()
-        try:
-            await self._supervisor.in_force.change_to(self._supervisor.in_force.snapshot)
-        except NotApplied as error:
-            raise ProductError(*error.errors) from None
+        async with self._changing:
+            self._supervisor.host.forget_tls()
+            await self._put_into_force(self._snapshot)
 
     # -- states
 
@@ -107,7 +123,7 @@ class SupervisedProduct:
         return "Stopped" if definition.stopped else "Started"
 
     def listener_state(self, listener: str) -> str:
-        if listener in self.listener_errors:
+        if listener in self._supervisor.in_force.failures:
             return "Failed"
         definition = next((each for each in self._snapshot.listeners if each.name == listener), None)
         if definition is None:

@@ -22,11 +22,11 @@ from fairlead import __version__
 from fairlead.cluster.board import STATUS, Board
 from fairlead.cluster.loglevels import ALERT, NOTICE
 from fairlead.cluster.status import MAINT
-from fairlead.config.store import ConfigStore
+from fairlead.config.store import ConfigErrors, ConfigStore
 from fairlead.monitors.runner import Monitors
 from fairlead.workers.addresses import ListenerAddresses
 from fairlead.workers.host import SupervisorHost
-from fairlead.workers.inforce import InForce, describe, prepare_slots
+from fairlead.workers.inforce import InForce, NotApplied
 from fairlead.workers.kills import KillRounds
 from fairlead.workers.logfile import LogFile
 from fairlead.workers.loglines import settings_of
@@ -39,6 +39,7 @@ from fairlead.workers.messages import (
     ToSupervisor,
     ToWorker,
 )
+from fairlead.workers.ports import ProductError
 from fairlead.workers.processes import ProcessTable, WorkersCannotStart
 from fairlead.workers.product import SupervisedProduct
 from fairlead.workers.service_accounts import ServiceAccounts
@@ -117,6 +118,7 @@ class Supervisor:
         self.product = SupervisedProduct(self)
         self._start_rest_api = start_rest
         self._rest: Any = None
+        self._is_running = False
 
     # -- life
 
@@ -152,31 +154,33 @@ class Supervisor:
     async def _start(self) -> None:
         snapshot = self.store.snapshot()
         log_start(self.store)
-        prepare_slots(self.board, None, snapshot)
-        refused = await self.addresses.take(snapshot.listeners)
-        for name, text in refused.items():
-            logger.error("%s", describe(name, text))
-        if refused and len(refused) == len(snapshot.listeners):
-            raise CannotStart(Exit.NO_SERVICES, "No listener could be started")
-        self.addresses.keep(snapshot.listeners)
+        told = await self.in_force.begin()
+        self._check_listeners()
         # The workers import their modules while the monitors connect.
-        self.table.start(threads_of(snapshot), snapshot, settings_of(snapshot.globals))
+        self.table.start(threads_of(snapshot), told, settings_of(snapshot.globals))
         await self.monitors.apply(snapshot)
         await self.accounts.apply(snapshot)
-        errors = await self.table.configured()
-        for name, text in errors.items():
-            logger.error("%s", describe(name, text))
-        if snapshot.listeners and len(errors) >= len(snapshot.listeners):
-            raise CannotStart(Exit.NO_SERVICES, "No listener could be started")
-        self.product.listener_errors = {**errors, **refused}
+        try:
+            await self.in_force.settle(await self.table.configured())
+        except NotApplied as error:
+            raise CannotStart(Exit.INTERNAL, f"The workers cannot be configured: {error}") from None
+        self._check_listeners()
         if snapshot.globals.get("admin_enabled", True):
             await self._start_rest()
         settle_memory()
-        count = len(snapshot.services)
-        logger.log(NOTICE, "Fairlead is running: %d services, %d workers", count, threads_of(snapshot))
-        self._notifier.ready(f"{count} services, {threads_of(snapshot)} workers")
+        logger.log(NOTICE, "Fairlead is running: %s", self._summary())
+        self._notifier.ready(self._summary())
+        self._is_running = True
         if self._notifier.watchdog_interval_s:
             self._run(self._feed_watchdog())
+
+    def _check_listeners(self) -> None:
+        if self.in_force.has_no_listener:
+            raise CannotStart(Exit.NO_SERVICES, "No listener could be started")
+
+    def _summary(self) -> str:
+        snapshot = self.in_force.snapshot
+        return f"{len(snapshot.services)} services, {threads_of(snapshot)} workers"
 
     async def _start_rest(self) -> None:
         if self._start_rest_api is None:
@@ -214,7 +218,24 @@ class Supervisor:
             await asyncio.sleep(self._notifier.watchdog_interval_s)
 
     def _reload(self) -> None:
-        logger.log(NOTICE, "SIGHUP has no effect: change the configuration with `fairlead ctl` or restart")
+        if self._is_running and not self.stop_wanted.is_set():
+            self._run(self._read_again())
+
+    async def _read_again(self) -> None:
+        """Take over the configuration as it is in the files now, or leave everything as it is."""
+        self._notifier.reloading()
+        logger.log(NOTICE, "SIGHUP: reading the configuration again")
+        try:
+            warnings = await self.product.read_again()
+        except (ConfigErrors, ProductError, OSError) as error:
+            for line in str(error).splitlines():
+                logger.error("%s", line)
+            logger.error("The configuration has not been changed")
+        else:
+            for warning in warnings:
+                logger.warning("%s", warning)
+            logger.log(NOTICE, "The configuration has been read again: %s", self._summary())
+        self._notifier.ready(self._summary())
 
     def rotate_logs(self) -> None:
         """Open the log files again, in all processes."""
