@@ -27,7 +27,6 @@ from fairlead.cluster.board import (
     worker_server_index,
 )
 from fairlead.net.channel import Channel, Handler
-from fairlead.net.syscalls import clock_us
 from fairlead.protocol import statements
 from fairlead.protocol.constants import (
     COM_STMT_CLOSE,
@@ -166,7 +165,7 @@ class Backend(Handler):
         """The connection is being opened on this channel."""
         self.channel = channel
         self.state = B_CONNECTING
-        self.opened_us = self.written_us = clock_us()
+        self.opened_us = self.written_us = channel.poller.now_us
         board, base = self._board, self._counters
         board.add(base + S_CONNECTIONS, 1)
         board.add(base + S_TOTAL_CONNECTIONS, 1)
@@ -267,7 +266,7 @@ class Backend(Handler):
                 self.ps_ids.pop(statement.ps_id, None)
                 self.ps_types.pop(statement.ps_id, None)
         channel.send(statement.buf, statement.start, statement.end)
-        self.written_us = clock_us()
+        self.written_us = channel.poller.now_us
         return True
 
     def _write_with_types(self, statement: Statement, server_id: int) -> None:
@@ -277,7 +276,7 @@ class Backend(Handler):
         packet[5:9] = server_id.to_bytes(4, "little")
         self.ps_types[statement.ps_id] = prepared.version
         self.channel.send(packet, 0, len(packet))
-        self.written_us = clock_us()
+        self.written_us = self.channel.poller.now_us
 
     def send_packet(self, packet: bytearray) -> None:
         """Send bytes as they are: a part of a command that goes on, or data for LOAD DATA."""
@@ -342,7 +341,7 @@ class Backend(Handler):
                 packet = self._for_server(packet, command, ps_id, server_id)
             del self.backlog[0]
             self.channel.send(packet, 0, len(packet))
-            self.written_us = clock_us()
+            self.written_us = self.channel.poller.now_us
             if command == COM_STMT_PREPARE:
                 self.preparing.add(entry_id)
             if kind != K_NONE:
@@ -438,7 +437,8 @@ class Backend(Handler):
 
     def _measure(self) -> None:
         """Count the time since the command was sent in the histogram of the server."""
-        elapsed = clock_us() - self.written_us
+        assert self.channel is not None
+        elapsed = self.channel.poller.now_us - self.written_us
         self.active_us += elapsed
         bucket = 0
         bound = 1

@@ -27,7 +27,6 @@ from fairlead.cluster.board import (
     worker_service_index,
 )
 from fairlead.net.channel import Channel
-from fairlead.net.syscalls import clock_us
 from fairlead.protocol import packets, statements
 from fairlead.protocol.charsets import charset_of
 from fairlead.protocol.constants import (
@@ -182,7 +181,7 @@ class Session(BackendOwner):
         self.kill_message = ""
         # Why the session must not continue on another primary connection, e.g. GET_LOCK().
         self.unsafe = ""
-        self.created_us = clock_us()
+        self.created_us = self.client.poller.now_us
         self.active_us = self.created_us
         self.created_at = host.wall_clock()
         self.turn = 0
@@ -701,7 +700,7 @@ class Session(BackendOwner):
             kind, command = K_CLIENT, backend.head_command
         partial = backend.sent_to_client and backend.pending > 0 and backend.head_kind == K_CLIENT
         clients = self._client_replies(backend)
-        idle = (clock_us() - backend.written_us) // 1000000
+        idle = (self.client.poller.now_us - backend.written_us) // 1000000
         thread_id = backend.thread_id
         backend.failure = (
             f"Lost connection to server '{backend.server.name}': {reason} (session={self.id}, "
@@ -789,7 +788,7 @@ class Session(BackendOwner):
         board, base = self.board, self.counters
         board.add(base + V_SESSIONS, -1)
         board.add(base + V_ENDED_SESSIONS, 1)
-        lived = (clock_us() - self.created_us) // 1000
+        lived = (self.client.poller.now_us - self.created_us) // 1000
         board.add(base + V_SESSION_MS_TOTAL, lived)
         board.set(base + V_SESSION_MS_MAX, max(lived, board.get(base + V_SESSION_MS_MAX)))
         length = len(self.history)

@@ -34,7 +34,6 @@ from fairlead.cluster.board import (
     worker_service_index,
 )
 from fairlead.cluster.status import MAINT, MASTER, RUNNING
-from fairlead.net.syscalls import clock_us
 from fairlead.protocol.constants import (
     COM_DEBUG,
     COM_FIELD_LIST,
@@ -644,7 +643,7 @@ class RwsSession(RouterSession):
         """Count a connection that ends in the statistics of its server."""
         pair = self._pairs[backend.index]
         self.board.add(pair + P_SESSIONS, 1)
-        self.board.add(pair + P_SESSION_MS, (clock_us() - backend.opened_us) // 1000)
+        self.board.add(pair + P_SESSION_MS, (self.session.client.poller.now_us - backend.opened_us) // 1000)
         self.board.add(pair + P_ACTIVE_MS, backend.active_us // 1000)
         backend.active_us = 0
 
@@ -723,7 +722,7 @@ class RwsSession(RouterSession):
         return True
 
     def _master_lost_text(self, backend: Backend) -> str:
-        idle = (clock_us() - backend.written_us) // 1000000
+        idle = (self.session.client.poller.now_us - backend.written_us) // 1000000
         session = self.session
         return (
             f"Lost connection to the primary server '{backend.server.name}'. Connection from "
