@@ -3,6 +3,9 @@ cimport cython
 cdef long long _PER_WORKER
 cdef long long _SERVERS_BASE
 cdef long long _WORKERS_BASE
+cdef Py_ssize_t _SERVER_CELLS
+cdef Py_ssize_t _S_CELLS
+cdef Py_ssize_t _COUNTERS_BASE
 
 cdef class Board:
     cdef readonly int fd
@@ -10,10 +13,10 @@ cdef class Board:
     cdef object _map
     cdef public long long[::1] cells
 
-    cpdef long long get(self, Py_ssize_t index)
-    cpdef void set(self, Py_ssize_t index, long long value)
-    cpdef void add(self, Py_ssize_t index, long long amount)
+    cpdef long long get(self, Py_ssize_t index) noexcept
+    cpdef void set(self, Py_ssize_t index, long long value) noexcept
+    cpdef void add(self, Py_ssize_t index, long long amount) noexcept
     @cython.locals(index=Py_ssize_t)
-    cpdef long long server(self, Py_ssize_t slot, Py_ssize_t cell)
+    cpdef long long server(self, Py_ssize_t slot, Py_ssize_t cell) noexcept
     @cython.locals(total="long long", index=Py_ssize_t, _=int)
-    cpdef long long sum_server(self, Py_ssize_t slot, Py_ssize_t cell)
+    cpdef long long sum_server(self, Py_ssize_t slot, Py_ssize_t cell) noexcept

@@ -63,6 +63,7 @@ S_POOL_EMPTY = 7
 S_MAX_CONNECTIONS = 8
 S_READS = 9
 S_WRITES = 10
+S_AVERAGE_US = 11  # moving average of the time of a read, of this worker; 0: not measured yet
 S_HISTOGRAM_READ = 12  # 12 buckets x (count, total microseconds)
 S_HISTOGRAM_WRITE = 36
 HISTOGRAM_BUCKETS = 12  # upper bounds 1 us, 10 us, ... 10^5 s
@@ -106,6 +107,9 @@ GENERATION = 0  # raised whenever a status, rank or lag verdict changes
 _PER_WORKER = W_CELLS + SERVERS_MAX * S_CELLS + SERVICES_MAX * V_CELLS + SERVICES_MAX * SERVERS_MAX * P_CELLS
 _SERVERS_BASE = HEADER_CELLS
 _WORKERS_BASE = _SERVERS_BASE + SERVERS_MAX * SERVER_CELLS
+_SERVER_CELLS = SERVER_CELLS
+_S_CELLS = S_CELLS
+_COUNTERS_BASE = _WORKERS_BASE + W_CELLS
 BOARD_BYTES = (_WORKERS_BASE + WORKERS_MAX * _PER_WORKER) * 8
 
 _GAUGES_OF_SERVER = (S_CONNECTIONS, S_ACTIVE, S_POOLED)
@@ -169,12 +173,12 @@ class Board:
 
     def server(self, slot: int, cell: int) -> int:
         """A monitor's cell of a server."""
-        return self.cells[_SERVERS_BASE + slot * SERVER_CELLS + cell]
+        return self.cells[_SERVERS_BASE + slot * _SERVER_CELLS + cell]
 
     def sum_server(self, slot: int, cell: int) -> int:
         """A counter of a server, over all workers."""
         total = 0
-        index = _WORKERS_BASE + W_CELLS + slot * S_CELLS + cell
+        index = _COUNTERS_BASE + slot * _S_CELLS + cell
         for _ in range(self.workers):
             total += self.cells[index]
             index += _PER_WORKER

@@ -1,6 +1,6 @@
 cimport cython
 
-from fairlead.net.syscalls cimport EpollSet
+from fairlead.net.syscalls cimport EpollSet, clock_us
 
 cdef class Watched:
     cdef public int fd

@@ -29,6 +29,11 @@ def sys_send(fd: int, buf: bytearray, start: int, size: int) -> int:
         return -(error.errno or 5)
 
 
+def copy_bytes(target: bytearray, source: bytearray, start: int, end: int) -> None:
+    """Make `target` a copy of a part of `source`, in the memory it has if that suffices."""
+    target[:] = source[start:end]
+
+
 def clock_us() -> int:
     """The monotonic clock in microseconds."""
     return time.monotonic_ns() // 1000

@@ -5,7 +5,11 @@ Results are counts, or the negated errno: no exception is made for a socket that
 
 from libc.errno cimport EINTR, errno
 from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
 from libc.time cimport time_t
+
+cdef extern from "Python.h":
+    int PyByteArray_Resize(object array, Py_ssize_t size) except -1
 
 cdef extern from "sys/socket.h" nogil:
     Py_ssize_t c_recv "recv"(int fd, void* buf, size_t size, int flags)
@@ -57,6 +61,13 @@ cpdef Py_ssize_t sys_send(int fd, bytearray buf, Py_ssize_t start, Py_ssize_t si
             return n
         if errno != EINTR:
             return -errno
+
+
+cpdef void copy_bytes(bytearray target, bytearray source, Py_ssize_t start, Py_ssize_t end) except *:
+    cdef char* p
+    PyByteArray_Resize(target, end - start)
+    p = target
+    memcpy(p, <char*>source + start, <size_t>(end - start))
 
 
 cpdef long long clock_us() noexcept:

@@ -3,8 +3,23 @@ cimport cython
 from fairlead.cluster.board cimport Board
 from fairlead.net.channel cimport Channel, Handler
 from fairlead.protocol.tracker cimport ReplyTracker
+from fairlead.session.prepared cimport Prepared
 from fairlead.session.statement cimport Statement
 
+cdef int _COM_STMT_CLOSE
+cdef int _COM_STMT_EXECUTE
+cdef Py_ssize_t _S_ACTIVE
+cdef Py_ssize_t _S_AVERAGE_US
+cdef long long _AVERAGE_SAMPLES
+cdef Py_ssize_t _S_CONNECTIONS
+cdef Py_ssize_t _S_HISTOGRAM_READ
+cdef Py_ssize_t _S_HISTOGRAM_WRITE
+cdef Py_ssize_t _S_MAX_CONNECTIONS
+cdef Py_ssize_t _S_PACKETS
+cdef Py_ssize_t _S_READS
+cdef Py_ssize_t _S_TOTAL_CONNECTIONS
+cdef Py_ssize_t _S_WRITES
+cdef Py_ssize_t _HISTOGRAM_BUCKETS
 cdef int _K_NONE
 cdef int _K_CLIENT
 cdef int _K_VERIFY
@@ -47,6 +62,9 @@ cdef class Backend(Handler):
     cdef public list backlog
     cdef public dict ps_ids
     cdef public dict ps_types
+    cdef long long _hot_id
+    cdef unsigned int _hot_server_id
+    cdef long long _hot_version
     cdef public set preparing
     cdef public long long used_turn
     cdef public long long written_us
@@ -58,16 +76,22 @@ cdef class Backend(Handler):
     cdef public bint replay_failed
     cdef public bint current_read
     cdef Board _board
-    cdef Py_ssize_t _counters
+    cdef public Py_ssize_t counters
     cdef public bint tls
     cdef public long long active_us
 
     cpdef void write(self, Statement statement, int kind, long long entry_id, bint is_read) except *
-    @cython.locals(size=Py_ssize_t, p="unsigned char *", server_id="unsigned int")
+    cdef void _look_up(self, long long statement_id) except *
+    cdef void _drop_statement(self, long long statement_id) except *
+    cpdef void forget_statements(self) except *
+    @cython.locals(size=Py_ssize_t, p="unsigned char *", server_id="unsigned int", prepared=Prepared,
+                   channel=Channel)
     cdef bint _write_now(self, Statement statement) except -1
     cpdef void expect(self, int command, int kind, long long entry_id) except *
     @cython.locals(pos=Py_ssize_t, new=Py_ssize_t, kind=int, tracker=ReplyTracker, begun=bint, forward=bint)
     cdef Py_ssize_t _replies(self, bytearray buf, Py_ssize_t start, Py_ssize_t end) except -1
     @cython.locals(kind=int, command=int, entry_id="long long")
     cdef void _finish_reply(self) except *
+    @cython.locals(elapsed="long long", bound="long long", average="long long", bucket=int, index=Py_ssize_t)
+    cdef void _measure(self) noexcept
     cpdef bint in_use(self) except -1

@@ -15,6 +15,7 @@ from typing import Any
 from fairlead.cluster.board import (
     HISTOGRAM_BUCKETS,
     S_ACTIVE,
+    S_AVERAGE_US,
     S_CONNECTIONS,
     S_HISTOGRAM_READ,
     S_HISTOGRAM_WRITE,
@@ -58,6 +59,20 @@ BACKLOG_MAX = 1000
 # Samples over which the time of reads is averaged.
 AVERAGE_SAMPLES = 16
 
+_S_ACTIVE = S_ACTIVE
+_S_AVERAGE_US = S_AVERAGE_US
+_AVERAGE_SAMPLES = AVERAGE_SAMPLES
+_S_CONNECTIONS = S_CONNECTIONS
+_S_HISTOGRAM_READ = S_HISTOGRAM_READ
+_S_HISTOGRAM_WRITE = S_HISTOGRAM_WRITE
+_S_MAX_CONNECTIONS = S_MAX_CONNECTIONS
+_S_PACKETS = S_PACKETS
+_S_READS = S_READS
+_S_TOTAL_CONNECTIONS = S_TOTAL_CONNECTIONS
+_S_WRITES = S_WRITES
+_HISTOGRAM_BUCKETS = HISTOGRAM_BUCKETS
+_COM_STMT_CLOSE = COM_STMT_CLOSE
+_COM_STMT_EXECUTE = COM_STMT_EXECUTE
 _K_NONE = K_NONE
 _K_CLIENT = K_CLIENT
 _K_VERIFY = K_VERIFY
@@ -136,6 +151,10 @@ class Backend(Handler):
         self.backlog: list[tuple[bytearray, int, int, int, int]] = []
         self.ps_ids: dict[int, int] = {}
         self.ps_types: dict[int, int] = {}
+        # The statement used last (0: none), its id on the server and the version of its types there.
+        self._hot_id = 0
+        self._hot_server_id = 0
+        self._hot_version = 0
         self.preparing: set[int] = set()
         self.used_turn = 0
         self.written_us = 0
@@ -150,7 +169,7 @@ class Backend(Handler):
         self.current_read = False
         self.tls = False
         self._board = board
-        self._counters = worker_server_index(worker, self.slot, 0)
+        self.counters = worker_server_index(worker, self.slot, 0)
 
     def __repr__(self) -> str:
         return f"<{self.server.name} {STATE_NAMES[self.state]} pending={self.pending}>"
@@ -166,12 +185,12 @@ class Backend(Handler):
         self.channel = channel
         self.state = B_CONNECTING
         self.opened_us = self.written_us = channel.poller.now_us
-        board, base = self._board, self._counters
-        board.add(base + S_CONNECTIONS, 1)
-        board.add(base + S_TOTAL_CONNECTIONS, 1)
-        count = board.sum_server(self.slot, S_CONNECTIONS)
-        if count > board.get(base + S_MAX_CONNECTIONS):
-            board.set(base + S_MAX_CONNECTIONS, count)
+        board, base = self._board, self.counters
+        board.add(base + _S_CONNECTIONS, 1)
+        board.add(base + _S_TOTAL_CONNECTIONS, 1)
+        count = board.sum_server(self.slot, _S_CONNECTIONS)
+        if count > board.get(base + _S_MAX_CONNECTIONS):
+            board.set(base + _S_MAX_CONNECTIONS, count)
 
     def close(self, state: int = B_CLOSED) -> None:
         """End the connection and forget what it owes."""
@@ -184,13 +203,13 @@ class Backend(Handler):
         if channel is not None:
             channel.close()
         self.owner.backend_closed()
-        board, base = self._board, self._counters
-        board.add(base + S_CONNECTIONS, -1)
+        board, base = self._board, self.counters
+        board.add(base + _S_CONNECTIONS, -1)
         if self.head_kind == K_CLIENT:
-            board.add(base + S_ACTIVE, -1)
+            board.add(base + _S_ACTIVE, -1)
         for kind, _, _ in self._more:
             if kind == K_CLIENT:
-                board.add(base + S_ACTIVE, -1)
+                board.add(base + _S_ACTIVE, -1)
         self.pending = 0
         self.head_kind = K_NONE
         self._replying = False
@@ -198,8 +217,7 @@ class Backend(Handler):
         self.swallow = False
         self._more.clear()
         self.backlog.clear()
-        self.ps_ids.clear()
-        self.ps_types.clear()
+        self.forget_statements()
         self.preparing.clear()
         self.login = None
         self.thread_id = 0
@@ -220,12 +238,12 @@ class Backend(Handler):
     def write(self, statement: Statement, kind: int, entry_id: int, is_read: bool) -> None:
         """Send a command; it waits inside while the connection is not ready for it."""
         board = self._board
-        board.add(self._counters + S_PACKETS, 1)
+        board.add(self.counters + _S_PACKETS, 1)
         if kind == _K_CLIENT:
             if is_read:
-                board.add(self._counters + S_READS, 1)
+                board.add(self.counters + _S_READS, 1)
             else:
-                board.add(self._counters + S_WRITES, 1)
+                board.add(self.counters + _S_WRITES, 1)
             self.current_read = is_read
         if self.state != _B_READY or self.backlog or not self._write_now(statement):
             reply_kind = kind if statement.replies else K_NONE
@@ -243,28 +261,29 @@ class Backend(Handler):
         channel = self.channel
         assert channel is not None
         if statement.ps_id:
-            server_id = self.ps_ids.get(statement.ps_id, 0)
+            if statement.ps_id != self._hot_id:
+                self._look_up(statement.ps_id)
+            server_id = self._hot_server_id
             if server_id == 0:
                 if statement.ps_id in self.preparing:
                     return False
-                if statement.command == COM_STMT_CLOSE:
+                if statement.command == _COM_STMT_CLOSE:
                     return True
             prepared = statement.prepared
-            if prepared is not None and prepared.parameters and statement.command == COM_STMT_EXECUTE:
-                if statement.has_types:
-                    self.ps_types[statement.ps_id] = prepared.version
-                elif self.ps_types.get(statement.ps_id, 0) != prepared.version:
-                    self._write_with_types(statement, server_id)
-                    return True
+            if prepared is not None and prepared.parameters and statement.command == _COM_STMT_EXECUTE:
+                if self._hot_version != prepared.version:
+                    if not statement.has_types:
+                        self._write_with_types(statement, server_id)
+                        return True
+                    self.ps_types[statement.ps_id] = self._hot_version = prepared.version
             p = statement.buf
             size = statement.start + 5
             p[size] = server_id & 0xFF
             p[size + 1] = (server_id >> 8) & 0xFF
             p[size + 2] = (server_id >> 16) & 0xFF
             p[size + 3] = (server_id >> 24) & 0xFF
-            if statement.command == COM_STMT_CLOSE:
-                self.ps_ids.pop(statement.ps_id, None)
-                self.ps_types.pop(statement.ps_id, None)
+            if statement.command == _COM_STMT_CLOSE:
+                self._drop_statement(statement.ps_id)
         channel.send(statement.buf, statement.start, statement.end)
         self.written_us = channel.poller.now_us
         return True
@@ -274,9 +293,26 @@ class Backend(Handler):
         assert prepared is not None and self.channel is not None
         packet = statements.with_types(statement.packet(), prepared.parameters, prepared.types)
         packet[5:9] = server_id.to_bytes(4, "little")
-        self.ps_types[statement.ps_id] = prepared.version
+        self.ps_types[statement.ps_id] = self._hot_version = prepared.version
         self.channel.send(packet, 0, len(packet))
         self.written_us = self.channel.poller.now_us
+
+    def _look_up(self, statement_id: int) -> None:
+        """Make this statement the one whose server id is at hand."""
+        self._hot_id = statement_id
+        self._hot_server_id = self.ps_ids.get(statement_id, 0)
+        self._hot_version = self.ps_types.get(statement_id, 0)
+
+    def _drop_statement(self, statement_id: int) -> None:
+        self.ps_ids.pop(statement_id, None)
+        self.ps_types.pop(statement_id, None)
+        self._hot_id = 0
+
+    def forget_statements(self) -> None:
+        """The server has none of the statements any more."""
+        self.ps_ids.clear()
+        self.ps_types.clear()
+        self._hot_id = 0
 
     def send_packet(self, packet: bytearray) -> None:
         """Send bytes as they are: a part of a command that goes on, or data for LOAD DATA."""
@@ -288,7 +324,7 @@ class Backend(Handler):
     def expect(self, command: int, kind: int, entry_id: int) -> None:
         """A command has been sent: its reply is owed."""
         if kind == _K_CLIENT:
-            self._board.add(self._counters + S_ACTIVE, 1)
+            self._board.add(self.counters + _S_ACTIVE, 1)
         if self.pending == 0:
             self.head_command = command
             self.head_kind = kind
@@ -305,12 +341,12 @@ class Backend(Handler):
             if self._replying:
                 return False
             self.head_kind = K_CLIENT
-            self._board.add(self._counters + S_ACTIVE, 1)
+            self._board.add(self.counters + _S_ACTIVE, 1)
             return True
         for position, (kind, command, each_id) in enumerate(self._more):
             if kind == K_VERIFY and each_id == entry_id:
                 self._more[position] = (K_CLIENT, command, each_id)
-                self._board.add(self._counters + S_ACTIVE, 1)
+                self._board.add(self.counters + _S_ACTIVE, 1)
                 return True
         for position, (packet, command, kind, each_id, ps_id) in enumerate(self.backlog):
             if kind == K_VERIFY and each_id == entry_id:
@@ -320,10 +356,11 @@ class Backend(Handler):
 
     def forget_statement(self, entry_id: int) -> None:
         """Close the server's prepared statement behind this id."""
-        server_id = self.ps_ids.pop(entry_id, 0)
+        server_id = self.ps_ids.get(entry_id, 0)
+        self._drop_statement(entry_id)
         if server_id and self.channel is not None and self.state == B_READY:
             packet = (
-                bytearray(b"\x05\x00\x00\x00") + bytes((COM_STMT_CLOSE,)) + server_id.to_bytes(4, "little")
+                bytearray(b"\x05\x00\x00\x00") + bytes((_COM_STMT_CLOSE,)) + server_id.to_bytes(4, "little")
             )
             self.channel.send(packet, 0, len(packet))
 
@@ -335,7 +372,7 @@ class Backend(Handler):
                 server_id = self.ps_ids.get(ps_id, 0)
                 if server_id == 0 and ps_id in self.preparing:
                     return
-                if server_id == 0 and command == COM_STMT_CLOSE:
+                if server_id == 0 and command == _COM_STMT_CLOSE:
                     del self.backlog[0]
                     continue
                 packet = self._for_server(packet, command, ps_id, server_id)
@@ -349,16 +386,16 @@ class Backend(Handler):
 
     def _for_server(self, packet: bytearray, command: int, ps_id: int, server_id: int) -> bytearray:
         prepared = self.owner.statements.get(ps_id)
-        if command == COM_STMT_EXECUTE and prepared is not None and prepared.parameters:
+        if command == _COM_STMT_EXECUTE and prepared is not None and prepared.parameters:
             if statements.has_types(packet, prepared.parameters):
                 self.ps_types[ps_id] = prepared.version
             elif self.ps_types.get(ps_id, 0) != prepared.version:
                 packet = statements.with_types(packet, prepared.parameters, prepared.types)
                 self.ps_types[ps_id] = prepared.version
         packet[5:9] = server_id.to_bytes(4, "little")
-        if command == COM_STMT_CLOSE:
-            self.ps_ids.pop(ps_id, None)
-            self.ps_types.pop(ps_id, None)
+        self._hot_id = 0
+        if command == _COM_STMT_CLOSE:
+            self._drop_statement(ps_id)
         return packet
 
     # -- reading
@@ -370,9 +407,9 @@ class Backend(Handler):
 
     def on_data(self, buf: bytearray, start: int, end: int) -> int:
         """Data of the server: login, or replies."""
-        if self.state == B_READY or self.state == B_REPLAY:
+        if self.state == _B_READY or self.state == _B_REPLAY:
             return self._replies(buf, start, end)
-        if self.state == B_LOGIN:
+        if self.state == _B_LOGIN:
             return self.owner.backend_login_data(self, buf, start, end)
         return end
 
@@ -421,7 +458,7 @@ class Backend(Handler):
         self._replying = False
         self.pending -= 1
         if kind == _K_CLIENT:
-            self._board.add(self._counters + S_ACTIVE, -1)
+            self._board.add(self.counters + _S_ACTIVE, -1)
             self._measure()
         if self.pending:
             self.head_kind, self.head_command, self.head_id = self._more.pop(0)
@@ -431,6 +468,7 @@ class Backend(Handler):
             self.preparing.discard(entry_id)
             if self.tracker.kind != _R_ERR:
                 self.ps_ids[entry_id] = self.tracker.statement_id
+                self._hot_id = 0
         self.owner.reply_done(self, kind, command, entry_id)
         if self.backlog and self.state == _B_READY:
             self.flush_backlog()
@@ -442,15 +480,16 @@ class Backend(Handler):
         self.active_us += elapsed
         bucket = 0
         bound = 1
-        while elapsed > bound and bucket < HISTOGRAM_BUCKETS - 1:
+        while elapsed > bound and bucket < _HISTOGRAM_BUCKETS - 1:
             bound *= 10
             bucket += 1
-        index = self._counters + (S_HISTOGRAM_READ if self.current_read else S_HISTOGRAM_WRITE) + 2 * bucket
+        index = self.counters + (_S_HISTOGRAM_READ if self.current_read else _S_HISTOGRAM_WRITE) + 2 * bucket
         self._board.add(index, 1)
         self._board.add(index + 1, elapsed)
         if self.current_read:
-            server = self.server
-            server.average_us += (elapsed - server.average_us) // AVERAGE_SAMPLES
+            index = self.counters + _S_AVERAGE_US
+            average = self._board.get(index)
+            self._board.set(index, average + (elapsed - average) // _AVERAGE_SAMPLES if average else elapsed)
 
     def on_closed(self, reason: str) -> None:
         """The channel is gone."""

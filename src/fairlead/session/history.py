@@ -17,8 +17,6 @@ RESPONSES_MAX = 50
 class Entry:
     """One session command. `ok` is None until the reply has been delivered to the client."""
 
-    __slots__ = ("command", "id", "is_prepare", "ok", "packet")
-
     def __init__(self, entry_id: int, command: int, packet: bytes, is_prepare: bool) -> None:
         self.id = entry_id
         self.command = command

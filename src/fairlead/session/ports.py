@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Server:
     """A server as the sessions of a worker know it; the object lives as long as the server is configured."""
 
-    __slots__ = ("average_us", "definition", "facts", "name", "slot", "tls")
+    __slots__ = ("definition", "facts", "name", "slot", "tls")
 
     def __init__(self, definition: ServerDef) -> None:
         self.name = definition.name
@@ -26,8 +26,6 @@ class Server:
         self.definition = definition
         self.facts = ServerFacts(definition.name)
         self.tls: Any = None
-        # Moving average of the time of a read, in microseconds; 0: not measured yet.
-        self.average_us = 0
 
     def __repr__(self) -> str:
         return f"<server {self.name}>"

@@ -13,18 +13,6 @@ class Prepared:
     needs it.
     """
 
-    __slots__ = (
-        "columns",
-        "cursor_on",
-        "hints",
-        "id",
-        "info",
-        "long_data_on",
-        "parameters",
-        "types",
-        "version",
-    )
-
     def __init__(self, statement_id: int, info: QueryInfo) -> None:
         self.id = statement_id
         self.info = info

@@ -2,13 +2,21 @@ cimport cython
 
 from fairlead.cluster.board cimport Board
 from fairlead.net.channel cimport Channel
+from fairlead.protocol.statements cimport same_types
 from fairlead.session.backend cimport Backend, BackendOwner
+from fairlead.session.history cimport History
+from fairlead.session.prepared cimport Prepared
 from fairlead.session.router cimport RouterSession
 from fairlead.session.statement cimport Statement
 from fairlead.session.trx cimport TrxTracker
 from fairlead.sql.classifier cimport Classifier
 from fairlead.sql.info cimport QueryInfo
 
+cdef int _COM_STMT_CLOSE
+cdef int _COM_STMT_SEND_LONG_DATA
+cdef int _K_VERIFY
+cdef int _K_REPLAY
+cdef Py_ssize_t _V_PACKETS
 cdef int _COM_QUERY
 cdef int _COM_QUIT
 cdef int _COM_STMT_PREPARE
@@ -23,6 +31,10 @@ cdef int _R_OK
 cdef int _R_RESULT
 cdef int _NO_BACKSLASH_STATUS
 cdef int _NO_BACKSLASH
+cdef long long _SPECIAL
+cdef long long _NAMED
+cdef long long _LAST_PREPARED
+cdef Py_ssize_t _FIXED_BYTES
 cdef int _B_READY
 
 cdef class Session(BackendOwner):
@@ -49,7 +61,7 @@ cdef class Session(BackendOwner):
     cdef public RouterSession router
     cdef public Statement statement
     cdef public TrxTracker trx
-    cdef public object history
+    cdef public History history
     cdef public Classifier classifier
     cdef public int sql_mode
     cdef public dict named
@@ -84,8 +96,9 @@ cdef class Session(BackendOwner):
     @cython.locals(command=int, start=Py_ssize_t, end=Py_ssize_t)
     cdef int _other(self, Statement statement) except -1
     @cython.locals(p="const unsigned char *", given="long long", command=int, start=Py_ssize_t, end=Py_ssize_t,
-                   bound=Py_ssize_t, parameters=int, result=int)
+                   bound=Py_ssize_t, parameters=int, result=int, prepared=Prepared)
     cdef int _execute(self, Statement statement) except -1
+    cdef void _typed(self, Statement statement, Prepared prepared) except *
     cpdef void resume_client(self) except *
     @cython.locals(status=int, ok=bint)
     cpdef void reply_done(self, Backend backend, int kind, int command, long long entry_id) except *

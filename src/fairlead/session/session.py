@@ -47,6 +47,7 @@ from fairlead.protocol.constants import (
     COM_STMT_SEND_LONG_DATA,
     MAX_PACKET,
 )
+from fairlead.protocol.statements import same_types
 from fairlead.protocol.tracker import R_ERR, R_OK, R_RESULT, expects_reply
 from fairlead.session.backend import (
     B_FAILED,
@@ -87,6 +88,11 @@ if TYPE_CHECKING:
     from fairlead.session.ports import Host
     from fairlead.session.service import ServiceRuntime
 
+_V_PACKETS = V_PACKETS
+_COM_STMT_CLOSE = COM_STMT_CLOSE
+_COM_STMT_SEND_LONG_DATA = COM_STMT_SEND_LONG_DATA
+_K_VERIFY = K_VERIFY
+_K_REPLAY = K_REPLAY
 _COM_QUERY = COM_QUERY
 _COM_QUIT = COM_QUIT
 _COM_STMT_PREPARE = COM_STMT_PREPARE
@@ -110,8 +116,8 @@ _NAMES_ITS_STATEMENT = frozenset(
         COM_STMT_BULK_EXECUTE,
         COM_STMT_FETCH,
         COM_STMT_RESET,
-        COM_STMT_CLOSE,
-        COM_STMT_SEND_LONG_DATA,
+        _COM_STMT_CLOSE,
+        _COM_STMT_SEND_LONG_DATA,
     )
 )
 _COMMAND_NAMES = {
@@ -121,8 +127,10 @@ _COMMAND_NAMES = {
     COM_STMT_RESET: "COM_STMT_RESET",
 }
 _LAST_PREPARED = 0xFFFFFFFF
-# Operations that mean something to the session itself.
-_SPECIAL = frozenset((OP_KILL, OP_CHANGE_DB, OP_EXECUTE, OP_SET))
+_FIXED_BYTES = statements.FIXED_BYTES
+# Operations that mean something to the session itself, as bits.
+_SPECIAL = 1 << OP_KILL | 1 << OP_CHANGE_DB | 1 << OP_EXECUTE | 1 << OP_SET
+_NAMED = TYPE_PREPARE_NAMED_STMT | TYPE_DEALLOC_PREPARE
 # Longest statement text kept for the diagnostics, in bytes.
 RETAINED_TEXT_BYTES_MAX = 4096
 
@@ -257,7 +265,7 @@ class Session(BackendOwner):
         else:
             result = self._other(statement)
         if result == _ROUTED:
-            self.board.add(self.counters + V_PACKETS, 1)
+            self.board.add(self.counters + _V_PACKETS, 1)
             if self.queries is not None:
                 self._retain(statement)
             if self.closed:
@@ -272,9 +280,7 @@ class Session(BackendOwner):
         statement.type_mask = info.type_mask
         if self.hints is not None:
             statement.hints = self.hints.apply(parse_hints(statement.buf, statement.start + 5, statement.end))
-        if info.operation in _SPECIAL or statement.type_mask & (
-            TYPE_PREPARE_NAMED_STMT | TYPE_DEALLOC_PREPARE
-        ):
+        if _SPECIAL >> info.operation & 1 or statement.type_mask & _NAMED:
             result = self._special(statement, info)
             if result:
                 return result
@@ -354,7 +360,7 @@ class Session(BackendOwner):
         command = statement.command
         start = statement.start
         end = statement.end
-        statement.replies = command != COM_STMT_CLOSE and command != COM_STMT_SEND_LONG_DATA
+        statement.replies = command != _COM_STMT_CLOSE and command != _COM_STMT_SEND_LONG_DATA
         if end - start < 9:
             return self.answer_error(1835, "HY000", "Malformed communication packet")
         p = statement.buf
@@ -379,11 +385,14 @@ class Session(BackendOwner):
         statement.has_types = False
         if command == _COM_STMT_EXECUTE:
             parameters = prepared.parameters
-            bound = start + statements.FIXED_BYTES + (parameters + 7) // 8
+            bound = start + _FIXED_BYTES + (parameters + 7) // 8
             if parameters and bound < end and p[bound] == 1:
-                self._typed(statement, prepared)
+                if same_types(statement.buf, start, end, prepared.types):
+                    statement.has_types = True
+                else:
+                    self._typed(statement, prepared)
         result = self.router.route(statement)
-        if result == ROUTED and command == COM_STMT_CLOSE:
+        if result == ROUTED and command == _COM_STMT_CLOSE:
             self.history.forget(statement.ps_id)
             del self.statements[statement.ps_id]
         return result
@@ -522,7 +531,7 @@ class Session(BackendOwner):
             self.prepare_hints = ()
             self.last_prepared = entry_id
         for backend in others:
-            backend.write(statement, K_VERIFY, entry_id, True)
+            backend.write(statement, _K_VERIFY, entry_id, True)
         self.send(replier, statement, entry_id, True)
         if statement.continues:
             self.stream_targets = [replier, *others]
@@ -540,8 +549,7 @@ class Session(BackendOwner):
         self.set_text_mode()
         self.pending_verify.clear()
         for backend in self.backends:
-            backend.ps_ids.clear()
-            backend.ps_types.clear()
+            backend.forget_statements()
         self.router.connection_reset()
 
     # -- replies
@@ -581,12 +589,12 @@ class Session(BackendOwner):
             self.router.backend_done(backend, kind, entry_id)
             if self.waiting:
                 self.resume_client()
-        elif kind == K_VERIFY:
+        elif kind == _K_VERIFY:
             if entry_id:
                 self._verify(backend, entry_id, ok)
             if backend.state == B_READY:
                 self.router.backend_done(backend, kind, entry_id)
-        elif kind == K_REPLAY:
+        elif kind == _K_REPLAY:
             self._replayed(backend, entry_id, ok)
 
     def _delivered(self, backend: Backend, command: int, entry_id: int, ok: bool) -> None:
@@ -624,7 +632,7 @@ class Session(BackendOwner):
         expected = entry.ok if entry is not None else self.history.expected(entry_id)
         if expected is not None and expected != ok:
             backend.replay_failed = True
-        if backend.owes(K_REPLAY):
+        if backend.owes(_K_REPLAY):
             return
         if backend.replay_failed:
             self._differs(backend, entry_id)
@@ -659,7 +667,7 @@ class Session(BackendOwner):
                 backend.preparing.add(entry.id)
             assert backend.channel is not None
             backend.channel.send(bytearray(packet), 0, len(packet))
-            backend.expect(entry.command, K_REPLAY, entry.id)
+            backend.expect(entry.command, _K_REPLAY, entry.id)
 
     def _backend_ready(self, backend: Backend) -> None:
         backend.state = B_READY

@@ -1,3 +1,4 @@
+from fairlead.session.prepared cimport Prepared
 from fairlead.sql.info cimport QueryInfo
 
 
@@ -12,5 +13,5 @@ cdef class Statement:
     cdef public bint continues
     cdef public bint replies
     cdef public object hints
-    cdef public object prepared
+    cdef public Prepared prepared
     cdef public bint has_types

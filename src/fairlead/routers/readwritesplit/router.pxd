@@ -3,12 +3,37 @@ cimport cython
 from fairlead.cluster.board cimport Board
 from fairlead.routers.readwritesplit.decide cimport decide
 from fairlead.routers.readwritesplit.select cimport Candidates
+from fairlead.net.syscalls cimport copy_bytes
 from fairlead.session.backend cimport Backend
+from fairlead.session.prepared cimport Prepared
 from fairlead.session.router cimport RouterSession
 from fairlead.session.session cimport Session
 from fairlead.session.statement cimport Statement
 from fairlead.session.trx cimport TrxTracker
+from fairlead.sql.info cimport QueryInfo
 
+cdef int _MAINT
+cdef int _COM_STMT_PREPARE
+cdef int _COM_STMT_EXECUTE
+cdef int _COM_STMT_FETCH
+cdef int _COM_LONG_DATA
+cdef long long _ALL_BY_COMMAND
+cdef int _COM_FIELD_LIST
+cdef Py_ssize_t _P_READ
+cdef Py_ssize_t _P_SELECTS
+cdef Py_ssize_t _P_TOTAL
+cdef Py_ssize_t _P_WRITE
+cdef Py_ssize_t _V_QUERIES
+cdef Py_ssize_t _V_ROUTE_ALL
+cdef Py_ssize_t _V_ROUTE_MASTER
+cdef Py_ssize_t _V_ROUTE_SLAVE
+cdef Py_ssize_t _GENERATION
+cdef Py_ssize_t _STATUS
+cdef int _OP_CALL
+cdef Py_ssize_t _RETRY_BYTES_MAX
+cdef long long _REMEMBERED
+cdef int _PIPELINED_MAX
+cdef Py_ssize_t _P_CELLS
 cdef long long _TRX_BITS
 cdef long long _MASTER_READ
 cdef long long _READ
@@ -51,15 +76,24 @@ cdef class RwsSession(RouterSession):
     cdef Backend _hinted_server
     cdef long long _generation
     cdef Py_ssize_t _service
-    cdef list _pairs
+    cdef Py_ssize_t _pairs
+    cdef bint _retry_reads
+    cdef bint _no_slaves
     cdef bint _variables_on_all
 
     @cython.locals(trx=TrxTracker, mask="long long", decision=int, kind=int, all_by_command=bint, session=Session,
                    result=int)
     cpdef int route(self, Statement statement) except -1
-    @cython.locals(backends=list, target=Backend, master=Backend, index=int, command=int, trx=TrxTracker)
+    @cython.locals(backends=list, target=Backend, master=Backend, index=int, command=int, trx=TrxTracker,
+                   prepared=Prepared)
     cdef int _continue(self, Statement statement) except -1
+    @cython.locals(info=QueryInfo)
     cdef int _refine_read(self, Statement statement, int decision) except -1
+    @cython.locals(info=QueryInfo)
+    cdef void _after_master(self, Statement statement, long long mask) except *
+    @cython.locals(trx=TrxTracker, master=Backend, decision=int, session=Session)
+    cdef bint _may_follow(self, Statement statement) except -1
+    cdef bint _can_recover(self) except -1
     @cython.locals(size=Py_ssize_t)
     cdef void _remember(self, Statement statement) except *
     @cython.locals(backend=Backend)
@@ -72,6 +106,7 @@ cdef class RwsSession(RouterSession):
     @cython.locals(master=Backend, status="long long")
     cpdef Backend usable_master(self)
     cdef void _write(self, Backend backend, Statement statement, bint is_read) except *
+    @cython.locals(pair=Py_ssize_t)
     cdef void _count(self, Backend backend, int kind) except *
-    @cython.locals(trx=TrxTracker)
+    @cython.locals(trx=TrxTracker, session=Session)
     cpdef void backend_done(self, object backend, int kind, long long entry_id) except *

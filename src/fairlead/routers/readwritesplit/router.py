@@ -15,6 +15,7 @@ from fairlead.cluster.board import (
     GENERATION,
     LAG,
     P_ACTIVE_MS,
+    P_CELLS,
     P_READ,
     P_SELECTS,
     P_SESSION_MS,
@@ -34,6 +35,7 @@ from fairlead.cluster.board import (
     worker_service_index,
 )
 from fairlead.cluster.status import MAINT, MASTER, RUNNING
+from fairlead.net.syscalls import copy_bytes
 from fairlead.protocol.constants import (
     COM_DEBUG,
     COM_FIELD_LIST,
@@ -89,12 +91,34 @@ from fairlead.sql.types import (
 if TYPE_CHECKING:
     from fairlead.session.service import ServiceRuntime
 
+_P_READ = P_READ
+_P_CELLS = P_CELLS
+_P_SELECTS = P_SELECTS
+_P_TOTAL = P_TOTAL
+_P_WRITE = P_WRITE
+_V_QUERIES = V_QUERIES
+_V_ROUTE_ALL = V_ROUTE_ALL
+_V_ROUTE_MASTER = V_ROUTE_MASTER
+_V_ROUTE_SLAVE = V_ROUTE_SLAVE
+_GENERATION = GENERATION
+_STATUS = STATUS
+_MAINT = MAINT
+_COM_STMT_PREPARE = COM_STMT_PREPARE
+_COM_STMT_EXECUTE = COM_STMT_EXECUTE
+_COM_STMT_FETCH = COM_STMT_FETCH
+_COM_LONG_DATA = COM_STMT_SEND_LONG_DATA
+_COM_FIELD_LIST = COM_FIELD_LIST
+# Plain statements that may be under way at once on the primary.
+PIPELINED_MAX = 64
+_PIPELINED_MAX = PIPELINED_MAX
 _TRX_BITS = TRX_BITS
+_REMEMBERED = TYPE_CREATE_TMP_TABLE | TYPE_NEXT_TRX
+_OP_CALL = OP_CALL
 _MASTER_READ = TYPE_MASTER_READ
 _READ = TYPE_READ
 _SESSION_WRITE = TYPE_SESSION_WRITE
 _MASTER = MASTER
-_USABLE = RUNNING | MAINT
+_USABLE = RUNNING | _MAINT
 _RUNNING = RUNNING
 _K_CLIENT = K_CLIENT
 _ROUTED = ROUTED
@@ -107,17 +131,16 @@ _T_ALL = TARGET_ALL
 _T_LAST = TARGET_LAST
 _COM_QUERY = COM_QUERY
 
-_ALL_BY_COMMAND = frozenset(
-    (
-        COM_INIT_DB,
-        COM_SET_OPTION,
-        COM_RESET_CONNECTION,
-        COM_PING,
-        COM_DEBUG,
-        COM_REFRESH,
-        COM_STMT_RESET,
-        COM_STMT_CLOSE,
-    )
+# Commands that go to every server, as bits.
+_ALL_BY_COMMAND = (
+    1 << COM_INIT_DB
+    | 1 << COM_SET_OPTION
+    | 1 << COM_RESET_CONNECTION
+    | 1 << COM_PING
+    | 1 << COM_DEBUG
+    | 1 << COM_REFRESH
+    | 1 << COM_STMT_RESET
+    | 1 << COM_STMT_CLOSE
 )
 _NEVER_RECORDED = frozenset(
     (COM_PING, COM_STMT_RESET, COM_STMT_CLOSE, COM_RESET_CONNECTION, COM_DEBUG, COM_REFRESH)
@@ -125,6 +148,7 @@ _NEVER_RECORDED = frozenset(
 
 # A read is kept for repeating on another server only up to this size, in bytes.
 RETRY_BYTES_MAX = 16 * 1024 * 1024
+_RETRY_BYTES_MAX = RETRY_BYTES_MAX
 # The server refuses to go on: the session looks for another one instead of passing the error on.
 _SERVER_IS_LEAVING = frozenset((1053, 1077, 1079, 1927))
 _READ_ONLY_TEXT = (
@@ -160,13 +184,12 @@ class RwsSession(RouterSession):
         self._decision = 0
         # The server that a hint names for the present statement.
         self._hinted_server: Backend | None = None
-        self._generation = self.board.get(GENERATION)
+        self._generation = self.board.get(_GENERATION)
         self._service = worker_service_index(session.host.worker, service.slot, 0)
-        self._pairs = [
-            worker_pair_index(session.host.worker, service.slot, backend.slot, 0)
-            for backend in session.backends
-        ]
+        self._pairs = worker_pair_index(session.host.worker, service.slot, 0, 0)
         self._variables_on_all = self.config.variables_on_all
+        self._retry_reads = self.config.retry_failed_reads
+        self._no_slaves = self.config.max_slave_connections == 0
 
     # -- start
 
@@ -201,11 +224,15 @@ class RwsSession(RouterSession):
             return _WAIT
         if self._tried:
             self._tried.clear()
-        if statement.command != _COM_QUERY and statement.command in _CONTINUATIONS:
+        if statement.prepared is not None and (
+            statement.command == _COM_STMT_EXECUTE
+            or statement.command == _COM_STMT_FETCH
+            or statement.command == _COM_LONG_DATA
+        ):
             result = self._continue(statement)
             if result:
                 return result
-        if statement.info is not None and statement.command != COM_STMT_PREPARE:
+        if statement.info is not None and statement.command != _COM_STMT_PREPARE:
             trx.on_statement(
                 statement.info.trx_mask | (mask & _SESSION_WRITE),
                 mask & _READ != 0 and not mask & _MASTER_READ,
@@ -213,7 +240,7 @@ class RwsSession(RouterSession):
             )
             if trx.starting:
                 self.trx_target = None
-        all_by_command = statement.command != _COM_QUERY and statement.command in _ALL_BY_COMMAND
+        all_by_command = statement.command < 63 and _ALL_BY_COMMAND >> statement.command & 1 != 0
         decision = decide(
             mask,
             all_by_command,
@@ -226,25 +253,25 @@ class RwsSession(RouterSession):
         if kind == _T_SLAVE:
             decision = self._refine_read(statement, decision)
             kind = decision & _TARGET_MASK
-        elif statement.command == COM_FIELD_LIST and not trx.active and not self.locked:
+        elif statement.command == _COM_FIELD_LIST and not trx.active and not self.locked:
             decision, kind = D_READ, _T_SLAVE
         if statement.hints:
             decision = self._hinted(statement, decision)
             kind = decision & _TARGET_MASK
         self._decision = decision
-        self.board.add(self._service + V_QUERIES, 1)
+        self.board.add(self._service + _V_QUERIES, 1)
         self.plain = False
         if self._hinted_server is not None:
             return self._to_hinted_server(statement)
         if kind == _T_SLAVE:
-            self.board.add(self._service + V_ROUTE_SLAVE, 1)
+            self.board.add(self._service + _V_ROUTE_SLAVE, 1)
             return self._to_slave(statement)
         if kind == _T_ALL:
-            self.board.add(self._service + V_ROUTE_ALL, 1)
+            self.board.add(self._service + _V_ROUTE_ALL, 1)
             return self._to_all(statement)
         if kind == _T_LAST:
             return self._to_last(statement)
-        self.board.add(self._service + V_ROUTE_MASTER, 1)
+        self.board.add(self._service + _V_ROUTE_MASTER, 1)
         result = self._to_master(statement)
         if result == _ROUTED:
             self._after_master(statement, mask)
@@ -279,7 +306,7 @@ class RwsSession(RouterSession):
             return D_TEMP_TABLE
         if info.relates_to_previous and self.last_target is not None:
             return D_PREVIOUS
-        if self.config.max_slave_connections == 0:
+        if self._no_slaves:
             return D_NO_SLAVES
         return decision
 
@@ -305,8 +332,8 @@ class RwsSession(RouterSession):
         """The backend of a server by name, if it can be used."""
         for backend in self.session.backends:
             if backend.server.name.lower() == name.lower():
-                status = self.board.server(backend.slot, STATUS)
-                if status & (RUNNING | MAINT) == RUNNING and backend.state != B_FAILED:
+                status = self.board.server(backend.slot, _STATUS)
+                if status & (RUNNING | _MAINT) == RUNNING and backend.state != B_FAILED:
                     return backend
         return None
 
@@ -332,12 +359,12 @@ class RwsSession(RouterSession):
             return 0
         command = statement.command
         backends = self.session.backends
-        if command == COM_STMT_FETCH:
+        if command == _COM_STMT_FETCH:
             index = prepared.cursor_on
         else:
             index = prepared.long_data_on
         target = backends[index] if index >= 0 and backends[index].in_use() else None
-        if command == COM_STMT_SEND_LONG_DATA and target is None:
+        if command == _COM_LONG_DATA and target is None:
             self._decision = D_LONG_DATA
             master = self.usable_master()
             if master is None:
@@ -348,7 +375,7 @@ class RwsSession(RouterSession):
             prepared.long_data_on = target.index
         if target is None:
             return 0
-        if command == COM_STMT_EXECUTE:
+        if command == _COM_STMT_EXECUTE:
             prepared.long_data_on = -1
             if statement.info is not None:
                 trx = self.session.trx
@@ -365,9 +392,9 @@ class RwsSession(RouterSession):
         master = self.master
         trx = self.session.trx
         if master is not None and master.in_use():
-            status = self.board.server(master.slot, STATUS)
+            status = self.board.server(master.slot, _STATUS)
             if status & _MASTER and status & _RUNNING:
-                if not status & MAINT or (trx.active and not trx.starting):
+                if not status & _MAINT or (trx.active and not trx.starting):
                     return master
         if master is not None and self._bound_by():
             return None
@@ -399,7 +426,7 @@ class RwsSession(RouterSession):
         return ""
 
     def _can_recover(self) -> bool:
-        return bool(self.session.history.can_recover())
+        return self.session.history.can_recover()
 
     def _ensure_open(self, backend: Backend) -> bool:
         return backend.in_use() or self.session.open_backend(backend)
@@ -505,11 +532,11 @@ class RwsSession(RouterSession):
         if (
             master is not None
             and master.in_use()
-            and self.board.server(master.slot, STATUS) & _USABLE == _RUNNING
+            and self.board.server(master.slot, _STATUS) & _USABLE == _RUNNING
         ):
             return master
         for backend in session.backends:
-            if backend.in_use() and self.board.server(backend.slot, STATUS) & _USABLE == _RUNNING:
+            if backend.in_use() and self.board.server(backend.slot, _STATUS) & _USABLE == _RUNNING:
                 return backend
         self._tried.clear()
         if not self._can_recover():
@@ -520,7 +547,7 @@ class RwsSession(RouterSession):
                 return found
         found = self._open_slave()
         if found is not None:
-            if self.board.server(found.slot, STATUS) & _MASTER:
+            if self.board.server(found.slot, _STATUS) & _MASTER:
                 self.master = found
             return found
         found = self.usable_master()
@@ -534,26 +561,26 @@ class RwsSession(RouterSession):
             kind == _T_MASTER and not statement.type_mask & _TRX_BITS and statement.command == _COM_QUERY
         )
         self._count(backend, kind)
-        if statement.prepared is not None and statement.command == COM_STMT_EXECUTE:
+        if statement.prepared is not None and statement.command == _COM_STMT_EXECUTE:
             statement.prepared.cursor_on = backend.index
         self.session.send(backend, statement, 0, is_read)
 
     def _count(self, backend: Backend, kind: int) -> None:
-        pair = self._pairs[backend.index]
-        self.board.add(pair + P_TOTAL, 1)
+        pair = self._pairs + backend.slot * _P_CELLS
+        self.board.add(pair + _P_TOTAL, 1)
         if kind == _T_MASTER:
-            self.board.add(pair + P_WRITE, 1)
+            self.board.add(pair + _P_WRITE, 1)
         else:
-            self.board.add(pair + P_READ, 1)
-            self.board.add(pair + P_SELECTS, 1)
+            self.board.add(pair + _P_READ, 1)
+            self.board.add(pair + _P_SELECTS, 1)
 
     def _remember(self, statement: Statement) -> None:
         """Keep a read so that it can be repeated on another server."""
         size = statement.end - statement.start
-        if not self.config.retry_failed_reads or size > RETRY_BYTES_MAX or statement.continues:
+        if not self._retry_reads or size > _RETRY_BYTES_MAX or statement.continues:
             self._retriable = False
             return
-        self._retry[:] = statement.buf[statement.start : statement.end]
+        copy_bytes(self._retry, statement.buf, statement.start, statement.end)
         self._retry_command = statement.command
         self._retry_ps = statement.ps_id
         self._retriable = True
@@ -562,7 +589,7 @@ class RwsSession(RouterSession):
 
     def _after_master(self, statement: Statement, mask: int) -> None:
         info = statement.info
-        if info is None or (not mask & _REMEMBERED and not info.multi and info.operation != OP_CALL):
+        if info is None or (not mask & _REMEMBERED and not info.multi and info.operation != _OP_CALL):
             if info is not None and info.dropped_tables and self.temp_tables:
                 for table in info.dropped_tables:
                     self.temp_tables.discard(self._qualified(table))
@@ -589,7 +616,7 @@ class RwsSession(RouterSession):
                 self._trx_ended()
             if self.next_trx is not None:
                 self._next_trx_done()
-        if self._generation != self.board.get(GENERATION) and session.expecting == 0:
+        if self._generation != self.board.get(_GENERATION) and session.expecting == 0:
             self._discard_stale()
 
     def _trx_ended(self) -> None:
@@ -611,17 +638,17 @@ class RwsSession(RouterSession):
         session = self.session
         if session.trx.active:
             return
-        self._generation = self.board.get(GENERATION)
+        self._generation = self.board.get(_GENERATION)
         rank = self.candidates.current_rank(self.master)
         limit = self.config.max_replication_lag
         for backend in session.backends:
             if not backend.in_use():
                 continue
-            status = self.board.server(backend.slot, STATUS)
+            status = self.board.server(backend.slot, _STATUS)
             own_rank = self.board.server(backend.slot, RANK)
             reason = ""
             if status & _USABLE != _RUNNING:
-                reason = "its server is in maintenance" if status & MAINT else "its server is down"
+                reason = "its server is in maintenance" if status & _MAINT else "its server is down"
             elif own_rank != rank:
                 reason = f"its server has rank {own_rank} and the current rank is {rank}"
             elif limit and self.board.server(backend.slot, LAG) > max(2 * limit, STALE_LAG_SECONDS_MIN):
@@ -641,7 +668,7 @@ class RwsSession(RouterSession):
 
     def _account_for(self, backend: Backend) -> None:
         """Count a connection that ends in the statistics of its server."""
-        pair = self._pairs[backend.index]
+        pair = self._pairs + backend.slot * _P_CELLS
         self.board.add(pair + P_SESSIONS, 1)
         self.board.add(pair + P_SESSION_MS, (self.session.client.poller.now_us - backend.opened_us) // 1000)
         self.board.add(pair + P_ACTIVE_MS, backend.active_us // 1000)
@@ -839,10 +866,6 @@ class RwsSession(RouterSession):
         }
 
 
-_CONTINUATIONS = frozenset((COM_STMT_FETCH, COM_STMT_EXECUTE, COM_STMT_SEND_LONG_DATA))
-_REMEMBERED = TYPE_CREATE_TMP_TABLE | TYPE_NEXT_TRX
-# Plain statements that may be under way at once on the primary.
-_PIPELINED_MAX = 64
 # A server may always owe so many session commands.
 _BEHIND_MIN = 5
 

@@ -3,6 +3,18 @@ cimport cython
 from fairlead.cluster.board cimport Board
 from fairlead.session.backend cimport Backend
 
+cdef int _B_FAILED
+cdef int _LEAST_CURRENT_OPERATIONS
+cdef int _LEAST_CONNECTIONS
+cdef int _LEAST_BEHIND
+cdef int _ADAPTIVE
+cdef Py_ssize_t _RANK
+cdef Py_ssize_t _STATUS
+cdef Py_ssize_t _LAG
+cdef Py_ssize_t _PING_US
+cdef Py_ssize_t _S_ACTIVE
+cdef Py_ssize_t _S_AVERAGE_US
+cdef Py_ssize_t _S_CONNECTIONS
 cdef long long _USABLE
 cdef long long _RUNNING
 cdef long long _CONNECT_MASK
@@ -27,6 +39,7 @@ cdef class Candidates:
     @cython.locals(backend=Backend, best=Backend, status="long long", rank="long long", lag="long long",
                    score="long long", best_score="long long", klass=int, best_klass=int, connected=int, used=bint)
     cpdef Backend best_slave(self, Backend master, bint may_connect, int lag_limit, set tried)
+    @cython.locals(average="long long")
     cdef long long _score(self, Backend backend, long long lag) except? -1
     @cython.locals(backend=Backend, count=int)
     cpdef int connected_slaves(self, Backend master) except -1

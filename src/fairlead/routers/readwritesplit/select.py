@@ -7,7 +7,7 @@ parameters. Source: spec routers_monitors.md A.6.
 
 from __future__ import annotations
 
-from fairlead.cluster.board import LAG, PING_US, RANK, S_ACTIVE, S_CONNECTIONS, STATUS, Board
+from fairlead.cluster.board import LAG, PING_US, RANK, S_ACTIVE, S_AVERAGE_US, S_CONNECTIONS, STATUS, Board
 from fairlead.cluster.status import DRAINING, MAINT, MASTER, NEED_DNS, RUNNING, SLAVE, is_connectable
 from fairlead.routers.readwritesplit.config import (
     ADAPTIVE,
@@ -18,6 +18,18 @@ from fairlead.routers.readwritesplit.config import (
 )
 from fairlead.session.backend import B_FAILED, Backend
 
+_RANK = RANK
+_STATUS = STATUS
+_LAG = LAG
+_PING_US = PING_US
+_S_ACTIVE = S_ACTIVE
+_S_AVERAGE_US = S_AVERAGE_US
+_S_CONNECTIONS = S_CONNECTIONS
+_B_FAILED = B_FAILED
+_LEAST_CURRENT_OPERATIONS = LEAST_CURRENT_OPERATIONS
+_LEAST_CONNECTIONS = LEAST_CONNECTIONS
+_LEAST_BEHIND = LEAST_BEHIND
+_ADAPTIVE = ADAPTIVE
 _USABLE = RUNNING | MAINT
 _RUNNING = RUNNING
 _CONNECT_MASK = RUNNING | MAINT | DRAINING | NEED_DNS
@@ -44,20 +56,20 @@ class Candidates:
     def current_rank(self, master: Backend | None) -> int:
         """Only servers of this rank are read from: that of the primary in use, else the best there is."""
         if master is not None and master.in_use():
-            return self.board.server(master.slot, RANK)
+            return self.board.server(master.slot, _RANK)
         best = 1
         found = False
         for backend in self.backends:
             if backend.in_use():
-                rank = self.board.server(backend.slot, RANK)
+                rank = self.board.server(backend.slot, _RANK)
                 if not found or rank < best:
                     best, found = rank, True
         if found:
             return best
         for backend in self.backends:
-            status = self.board.server(backend.slot, STATUS)
-            if status & _CONNECT_MASK == _RUNNING and backend.state != B_FAILED:
-                rank = self.board.server(backend.slot, RANK)
+            status = self.board.server(backend.slot, _STATUS)
+            if status & _CONNECT_MASK == _RUNNING and backend.state != _B_FAILED:
+                rank = self.board.server(backend.slot, _RANK)
                 if not found or rank < best:
                     best, found = rank, True
         return best
@@ -68,16 +80,16 @@ class Candidates:
         best_rank = 0
         best_count = 0
         for backend in self.backends:
-            status = self.board.server(backend.slot, STATUS)
+            status = self.board.server(backend.slot, _STATUS)
             if not status & _MASTER or backend.index in tried:
                 continue
             if not backend.in_use():
-                if not may_connect or status & _CONNECT_MASK != _RUNNING or backend.state == B_FAILED:
+                if not may_connect or status & _CONNECT_MASK != _RUNNING or backend.state == _B_FAILED:
                     continue
             elif status & _USABLE != _RUNNING:
                 continue
-            rank = self.board.server(backend.slot, RANK)
-            count = self.board.sum_server(backend.slot, S_CONNECTIONS)
+            rank = self.board.server(backend.slot, _RANK)
+            count = self.board.sum_server(backend.slot, _S_CONNECTIONS)
             if best is None or rank < best_rank or (rank == best_rank and count < best_count):
                 best, best_rank, best_count = backend, rank, count
         return best
@@ -87,7 +99,7 @@ class Candidates:
         count = 0
         for backend in self.backends:
             if backend.in_use() and backend is not master:
-                if self.board.server(backend.slot, STATUS) & _USABLE == _RUNNING:
+                if self.board.server(backend.slot, _STATUS) & _USABLE == _RUNNING:
                     count += 1
         return count
 
@@ -103,18 +115,18 @@ class Candidates:
         best_klass = 0
         best_score = 0
         for backend in self.backends:
-            status = self.board.server(backend.slot, STATUS)
+            status = self.board.server(backend.slot, _STATUS)
             if status & _USABLE != _RUNNING or not status & (_MASTER | _SLAVE) or backend.index in tried:
                 continue
-            if self.board.server(backend.slot, RANK) != rank:
+            if self.board.server(backend.slot, _RANK) != rank:
                 continue
             used = backend.in_use()
             if not used:
-                if not may_connect or status & _CONNECT_MASK != _RUNNING or backend.state == B_FAILED:
+                if not may_connect or status & _CONNECT_MASK != _RUNNING or backend.state == _B_FAILED:
                     continue
                 if connected >= self._slaves_max and not status & _MASTER:
                     continue
-            lag = self.board.server(backend.slot, LAG)
+            lag = self.board.server(backend.slot, _LAG)
             if lag_limit and not status & _MASTER and not 0 <= lag < lag_limit:
                 continue
             if status & _MASTER and not self._accept_reads:
@@ -137,15 +149,17 @@ class Candidates:
 
     def _score(self, backend: Backend, lag: int) -> int:
         """What the criterion minimises."""
-        if self._criteria == LEAST_CURRENT_OPERATIONS:
-            return self.board.sum_server(backend.slot, S_ACTIVE)
-        if self._criteria == LEAST_CONNECTIONS:
-            return self.board.sum_server(backend.slot, S_CONNECTIONS)
-        if self._criteria == LEAST_BEHIND:
+        if self._criteria == _LEAST_CURRENT_OPERATIONS:
+            return self.board.sum_server(backend.slot, _S_ACTIVE)
+        if self._criteria == _LEAST_CONNECTIONS:
+            return self.board.sum_server(backend.slot, _S_CONNECTIONS)
+        if self._criteria == _LEAST_BEHIND:
             return lag
-        if self._criteria == ADAPTIVE:
-            average = backend.server.average_us or self.board.server(backend.slot, PING_US)
-            return (self.board.sum_server(backend.slot, S_ACTIVE) + 1) * (average + 1)
+        if self._criteria == _ADAPTIVE:
+            average = self.board.get(backend.counters + _S_AVERAGE_US)
+            if average == 0:
+                average = self.board.server(backend.slot, _PING_US)
+            return (self.board.sum_server(backend.slot, _S_ACTIVE) + 1) * (average + 1)
         return 0
 
 
@@ -157,13 +171,13 @@ def initial_slaves(
     """
     candidates = []
     for backend in backends:
-        status = board.server(backend.slot, STATUS)
+        status = board.server(backend.slot, _STATUS)
         if backend is master or not status & SLAVE or not is_connectable(status):
             continue
-        if board.server(backend.slot, RANK) != rank:
+        if board.server(backend.slot, _RANK) != rank:
             continue
-        if lag_limit and not 0 <= board.server(backend.slot, LAG) < lag_limit:
+        if lag_limit and not 0 <= board.server(backend.slot, _LAG) < lag_limit:
             continue
         candidates.append(backend)
-    candidates.sort(key=lambda backend: board.sum_server(backend.slot, S_CONNECTIONS))
+    candidates.sort(key=lambda backend: board.sum_server(backend.slot, _S_CONNECTIONS))
     return candidates[:count]

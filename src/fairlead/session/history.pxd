@@ -1,0 +1,20 @@
+cdef class Entry:
+    cdef public int command
+    cdef public long long id
+    cdef public bint is_prepare
+    cdef public object ok
+    cdef public bytes packet
+
+
+cdef class History:
+    cdef public int limit
+    cdef public bint prune
+    cdef public bint pruned
+    cdef public dict entries
+    cdef public dict responses
+    cdef dict _by_packet
+    cdef long long _last_id
+    cdef int _prunable
+
+    cpdef bint can_recover(self) except -1
+    cpdef void _remove(self, Entry entry) except *
