@@ -4,7 +4,8 @@
 VENV    := .venv
 PYTHON  := $(VENV)/bin/python
 STAMPS  := $(VENV)/.stamps
-SOURCES := $(shell find src -name '*.pxd' -o -name '*.pyx') $(shell find src -name '*.pxd' | sed 's/pxd$$/py/' | xargs -r ls 2>/dev/null)
+SOURCES := $(shell find src -name '*.pxd' -o -name '*.pyx') \
+	$(wildcard $(shell sed -n 's@^ *"\(fairlead[^"]*\)",@\1@p' src/fairlead/compiled.py | sed 's@\.@/@g; s@^@src/@; s@$$@.py@'))
 
 .PHONY: help build demo test check lint bench bench-quick bench-micro clean
 .DELETE_ON_ERROR:

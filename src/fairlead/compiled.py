@@ -1,4 +1,8 @@
-"""The one list of modules that are compiled by Cython; every one has a sibling `.pxd` or is a `.pyx`."""
+"""The one list of modules that are compiled by Cython.
+
+Those on the path of every statement have a sibling `.pxd` with C types (or are a `.pyx`); those that only a
+login passes through are compiled as they are.
+"""
 
 COMPILED_MODULES = [
     "fairlead.sql.lexer",
@@ -10,12 +14,20 @@ COMPILED_MODULES = [
     "fairlead.sql.schema",
     "fairlead.sql.statements",
     "fairlead.sql.classifier",
+    "fairlead.protocol.auth",
+    "fairlead.protocol.packets",
+    "fairlead.protocol.handshake",
     "fairlead.protocol.tracker",
     "fairlead.protocol.statements",
     "fairlead.cluster.board",
     "fairlead.net.syscalls",
     "fairlead.net.poller",
     "fairlead.net.channel",
+    "fairlead.accounts.patterns",
+    "fairlead.accounts.directory",
+    "fairlead.accounts.authenticators",
+    "fairlead.session.service",
+    "fairlead.session.listener",
     "fairlead.session.statement",
     "fairlead.session.trx",
     "fairlead.session.history",
@@ -24,7 +36,11 @@ COMPILED_MODULES = [
     "fairlead.session.backend",
     "fairlead.session.session",
     "fairlead.session.client",
+    "fairlead.session.login",
+    "fairlead.session.backend_login",
     "fairlead.routers.readwritesplit.decide",
     "fairlead.routers.readwritesplit.select",
     "fairlead.routers.readwritesplit.router",
+    "fairlead.workers.acceptor",
+    "fairlead.workers.plane",
 ]

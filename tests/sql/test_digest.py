@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fairlead.sql.digest import Digest
@@ -156,6 +156,8 @@ PIECES = st.sampled_from(
     st.booleans(),
     st.booleans(),
 )
+@example(b"---/**/", False, False)
+@example(b"a-----/* b */ c", False, False)
 def test_idempotent(text: bytes, ansi: bool, no_escapes: bool) -> None:
     once = canonical(text, ansi, no_escapes).encode("utf-8", "surrogateescape")
     assert canonical(once, ansi, no_escapes).encode("utf-8", "surrogateescape") == once

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from fairlead.accounts.directory import DirectoryOptions
 from fairlead.accounts.model import Account
+from fairlead.protocol.auth import xor
 
 NATIVE_PLUGIN = "mysql_native_password"
 SCRAMBLE_BYTES = 20
@@ -212,22 +213,22 @@ class NativeExchange:
     def _judge(self, token: bytes) -> Outcome:
         assert not self._ended
         self._ended = True
-        refused = access_denied(self._user, self._host, bool(token))
         if token and len(token) != SCRAMBLE_BYTES:
-            return refused
+            return access_denied(self._user, self._host, True)
         stored = self._stored or bytes(SCRAMBLE_BYTES)
         if token:
             mask = sha1(self._scramble + stored).digest()
-            sha1_password = bytes(a ^ b for a, b in zip(token, mask, strict=True))
+            sha1_password = xor(token, mask)
         else:
             sha1_password = b""
         if self._known and self._options.skip_authentication:
             return Accepted(sha1_password)
         if self._stored == b"":
-            return refused if token else Accepted(b"")
+            return access_denied(self._user, self._host, True) if token else Accepted(b"")
         found = sha1(sha1_password).digest()
         if token and hmac.compare_digest(found, stored) and self._stored is not None:
             return Accepted(sha1_password)
+        refused = access_denied(self._user, self._host, bool(token))
         if self._options.log_password_mismatch and self._known:
             detail = f"password hash of the account: {stored.hex()}, of the client: {found.hex()}"
             return Refused(refused.errno, refused.sqlstate, refused.message, detail)

@@ -1,7 +1,7 @@
 cimport cython
 
 from fairlead.net.poller cimport Poller, Watched
-from fairlead.net.syscalls cimport sys_recv, sys_send
+from fairlead.net.syscalls cimport sys_close, sys_error_of, sys_recv, sys_send, sys_send_last, sys_shutdown_write
 
 cdef unsigned int _EVENTS
 cdef unsigned int _EPOLLIN
@@ -44,6 +44,7 @@ cdef class Channel(Watched):
     cpdef void pause(self) except *
     cpdef void resume(self) except *
     cpdef void close(self) except *
+    cpdef void close_with(self, bytes words) except *
     cpdef void close_gracefully(self) except *
     cpdef void fail_soon(self, str reason) except *
     cpdef Py_ssize_t unsent(self) except -1

@@ -16,7 +16,14 @@ import errno
 import os
 
 from fairlead.net.poller import EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, Poller, Watched
-from fairlead.net.syscalls import sys_recv, sys_send
+from fairlead.net.syscalls import (
+    sys_close,
+    sys_error_of,
+    sys_recv,
+    sys_send,
+    sys_send_last,
+    sys_shutdown_write,
+)
 
 # A read is made only if at least this much room is left in the buffer, in bytes.
 READ_HEADROOM_BYTES = 16 * 1024
@@ -92,7 +99,7 @@ class Channel(Watched):
         if self.connecting:
             if not events & (_EPOLLOUT | _GONE):
                 return
-            self._finish_connect()
+            self._finish_connect(events)
             # The peer's first words may have come with the same event, and no other will tell of them.
             if self.closed:
                 return
@@ -118,11 +125,12 @@ class Channel(Watched):
         if not self.paused and not self.connecting:
             self.read()
 
-    def _finish_connect(self) -> None:
-        error = _socket_error(self.fd)
-        if error:
-            self._lost(os.strerror(error))
-            return
+    def _finish_connect(self, events: int) -> None:
+        if events & _GONE:
+            error = sys_error_of(self.fd)
+            if error:
+                self._lost(os.strerror(error))
+                return
         self.connecting = False
         self.handler.on_connected()
         if not self.closed and self._out is not None:
@@ -238,7 +246,7 @@ class Channel(Watched):
                 self._out = None
                 self._out_start = 0
                 if self.finishing:
-                    _shutdown_write(self.fd)
+                    sys_shutdown_write(self.fd)
             else:
                 self._out_start += n
                 if self._out_start > self.high_water:
@@ -272,11 +280,18 @@ class Channel(Watched):
         """Close at once; the handler hears nothing more."""
         if not self.closed:
             self.closed = True
-            self.poller.forget(self)
-            os.close(self.fd)
+            self.poller.closing(self)
+            sys_close(self.fd)
             self.fd = -1
             self._kept = None
             self._out = None
+
+    def close_with(self, words: bytes) -> None:
+        """Close at once, but send these few last words if nothing else waits to be sent."""
+        if not self.closed:
+            if self._out is None and not self.connecting:
+                sys_send_last(self.fd, words)
+            self.close()
 
     def close_gracefully(self) -> None:
         """Send what is queued, say goodbye, and read until the peer has closed too.
@@ -293,25 +308,7 @@ class Channel(Watched):
             self.fail_soon("closed")
             return
         if self._out is None:
-            _shutdown_write(self.fd)
+            sys_shutdown_write(self.fd)
         self.paused = False
         self._readable = True
         self._later()
-
-
-def _socket_error(fd: int) -> int:
-    """SO_ERROR of a socket."""
-    import socket
-
-    with socket.socket(fileno=os.dup(fd)) as sock:
-        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-
-
-def _shutdown_write(fd: int) -> None:
-    import socket
-
-    try:
-        with socket.socket(fileno=os.dup(fd)) as sock:
-            sock.shutdown(socket.SHUT_WR)
-    except OSError:
-        return

@@ -36,6 +36,8 @@ class Watched:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        # Tells the events of this object from late ones of an object that had the same descriptor.
+        self.tag = 0
 
     def on_event(self, events: int) -> None:
         """The descriptor is ready: `events` is the epoll mask."""
@@ -55,6 +57,7 @@ class Poller:
         self.woken = False
         self.guest_ready = False
         self.guest_fd = -1
+        self._last_tag = 0
         self.now_us = clock_us()
         self.wakeups = 0
         # Called with the object and the exception when a handler raised; the object is expected to end.
@@ -66,8 +69,10 @@ class Poller:
         while fd >= len(self.table):
             self.table.extend([None] * len(self.table))
         self.table[fd] = watched
+        self._last_tag = self._last_tag + 1 & 0xFFFFFFFF
+        watched.tag = self._last_tag
         try:
-            self.epoll.add(fd, events)
+            self.epoll.add(fd, events, watched.tag)
         except OSError:
             self.table[fd] = None
             raise
@@ -79,6 +84,12 @@ class Poller:
             self.table[fd] = None
             self.epoll.remove(fd)
 
+    def closing(self, watched: Watched) -> None:
+        """Stop serving an object whose descriptor is closed next, with which the kernel forgets it too."""
+        fd = watched.fd
+        if 0 <= fd < len(self.table) and self.table[fd] is watched:
+            self.table[fd] = None
+
     def defer(self, watched: Watched) -> None:
         """Call `on_deferred` of this object before the next wait."""
         self.deferred.append(watched)
@@ -86,7 +97,7 @@ class Poller:
     def watch_guest(self, fd: int) -> None:
         """Return from `run` whenever this descriptor is readable."""
         self.guest_fd = fd
-        self.epoll.add(fd, EPOLLIN)
+        self.epoll.add(fd, EPOLLIN, 0)
 
     def _run_deferred(self) -> None:
         batch = self.deferred
@@ -109,12 +120,13 @@ class Poller:
         while index < count:
             fd = epoll.fd_at(index)
             events = epoll.events_at(index)
+            tag = epoll.tag_at(index)
             index += 1
             if fd == self.guest_fd:
                 self.guest_ready = True
                 continue
             watched = self.table[fd]
-            if watched is not None:
+            if watched is not None and watched.tag == tag:
                 try:
                     watched.on_event(events)
                 except Exception as error:

@@ -1,5 +1,11 @@
 cpdef Py_ssize_t sys_recv(int fd, bytearray buf, Py_ssize_t start, Py_ssize_t size) noexcept
 cpdef Py_ssize_t sys_send(int fd, bytearray buf, Py_ssize_t start, Py_ssize_t size) noexcept
+cpdef Py_ssize_t sys_send_last(int fd, bytes data) noexcept
+cpdef int sys_error_of(int fd) noexcept
+cpdef void sys_shutdown_write(int fd) noexcept
+cpdef void sys_close(int fd) noexcept
+cpdef tuple sys_accept(int listener)
+cpdef int sys_connect(int family, str host, int port, str local) except? -1
 cpdef void copy_bytes(bytearray target, bytearray source, Py_ssize_t start, Py_ssize_t end) except *
 cpdef long long clock_us() noexcept
 
@@ -9,9 +15,10 @@ cdef class EpollSet:
     cdef int capacity
     cdef void* events
 
-    cpdef void add(self, int fd, unsigned int events) except *
+    cpdef void add(self, int fd, unsigned int events, unsigned int tag) except *
     cpdef void remove(self, int fd) noexcept
     cpdef int wait(self, long long timeout_ms) except -1
     cpdef int fd_at(self, int index) noexcept
+    cpdef unsigned int tag_at(self, int index) noexcept
     cpdef unsigned int events_at(self, int index) noexcept
     cpdef void close(self) noexcept

@@ -3,9 +3,9 @@
 Results are counts, or the negated errno: no exception is made for a socket that has nothing to say.
 """
 
-from libc.errno cimport EINTR, errno
+from libc.errno cimport EINPROGRESS, EINTR, EINVAL, errno
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 from libc.time cimport time_t
 
 cdef extern from "Python.h":
@@ -16,10 +16,57 @@ cdef extern from "sys/socket.h" nogil:
     Py_ssize_t c_send "send"(int fd, const void* buf, size_t size, int flags)
     int MSG_NOSIGNAL
     int MSG_DONTWAIT
+    int MSG_MORE
+    ctypedef unsigned int socklen_t
+    cdef struct sockaddr:
+        pass
+    cdef struct sockaddr_storage:
+        unsigned short ss_family
+    int c_accept "accept4"(int fd, sockaddr* address, socklen_t* size, int flags)
+    int c_socket "socket"(int family, int kind, int protocol)
+    int c_connect "connect"(int fd, const sockaddr* address, socklen_t size)
+    int c_bind "bind"(int fd, const sockaddr* address, socklen_t size)
+    int c_shutdown "shutdown"(int fd, int how)
+    int getsockopt(int fd, int level, int name, void* value, socklen_t* size)
+    int setsockopt(int fd, int level, int name, const void* value, socklen_t size)
+    int AF_INET
+    int AF_INET6
+    int SHUT_WR
+    int SOCK_STREAM
+    int SOCK_NONBLOCK
+    int SOCK_CLOEXEC
+    int SOL_SOCKET
+    int SO_ERROR
+    int SO_KEEPALIVE
+
+cdef extern from "netinet/in.h" nogil:
+    cdef struct in_addr:
+        pass
+    cdef struct in6_addr:
+        pass
+    cdef struct sockaddr_in:
+        unsigned short sin_family
+        unsigned short sin_port
+        in_addr sin_addr
+    cdef struct sockaddr_in6:
+        unsigned short sin6_family
+        unsigned short sin6_port
+        in6_addr sin6_addr
+    unsigned short htons(unsigned short value)
+    unsigned short ntohs(unsigned short value)
+    int IPPROTO_TCP
+    int INET6_ADDRSTRLEN
+
+cdef extern from "netinet/tcp.h" nogil:
+    int TCP_NODELAY
+
+cdef extern from "arpa/inet.h" nogil:
+    int inet_pton(int family, const char* text, void* address)
+    const char* inet_ntop(int family, const void* address, char* text, socklen_t size)
 
 cdef extern from "sys/epoll.h" nogil:
     ctypedef union epoll_data_t:
-        int fd
+        unsigned long long u64
     cdef struct epoll_event:
         unsigned int events
         epoll_data_t data
@@ -63,6 +110,89 @@ cpdef Py_ssize_t sys_send(int fd, bytearray buf, Py_ssize_t start, Py_ssize_t si
             return -errno
 
 
+cpdef Py_ssize_t sys_send_last(int fd, bytes data) noexcept:
+    return c_send(fd, <char*>data, <size_t>len(data), MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE)
+
+
+cpdef int sys_error_of(int fd) noexcept:
+    cdef int error = 0
+    cdef socklen_t size = sizeof(error)
+    if getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0:
+        return errno
+    return error
+
+
+cpdef void sys_shutdown_write(int fd) noexcept:
+    c_shutdown(fd, SHUT_WR)
+
+
+cpdef void sys_close(int fd) noexcept:
+    c_close(fd)
+
+
+cpdef tuple sys_accept(int listener):
+    cdef sockaddr_storage address
+    cdef socklen_t size = sizeof(address)
+    cdef char text[64]
+    cdef int fd = c_accept(listener, <sockaddr*>&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
+    if fd < 0:
+        return -errno, "", 0
+    if address.ss_family == AF_INET:
+        inet_ntop(AF_INET, &(<sockaddr_in*>&address).sin_addr, text, sizeof(text))
+        return fd, (<bytes>text).decode("ascii"), ntohs((<sockaddr_in*>&address).sin_port)
+    if address.ss_family == AF_INET6:
+        inet_ntop(AF_INET6, &(<sockaddr_in6*>&address).sin6_addr, text, sizeof(text))
+        return fd, (<bytes>text).decode("ascii"), ntohs((<sockaddr_in6*>&address).sin6_port)
+    return fd, "", 0
+
+
+cdef int _fill(sockaddr_storage* address, int family, bytes host, int port) noexcept:
+    """Size of the address, 0 if `host` is not a numeric address of this family."""
+    memset(address, 0, sizeof(sockaddr_storage))
+    address.ss_family = <unsigned short>family
+    if family == AF_INET:
+        (<sockaddr_in*>address).sin_port = htons(<unsigned short>port)
+        if inet_pton(AF_INET, <char*>host, &(<sockaddr_in*>address).sin_addr) != 1:
+            return 0
+        return sizeof(sockaddr_in)
+    (<sockaddr_in6*>address).sin6_port = htons(<unsigned short>port)
+    if inet_pton(AF_INET6, <char*>host, &(<sockaddr_in6*>address).sin6_addr) != 1:
+        return 0
+    return sizeof(sockaddr_in6)
+
+
+cpdef int sys_connect(int family, str host, int port, str local) except? -1:
+    cdef sockaddr_storage address
+    cdef int one = 1
+    cdef int size = _fill(&address, family, host.encode(), port)
+    cdef int fd
+    cdef int error = 0
+    if size == 0:
+        return -EINVAL
+    fd = c_socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
+    if fd < 0:
+        return -errno
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one))
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one))
+    if local:
+        error = _bind(fd, family, local.encode())
+    if not error and c_connect(fd, <sockaddr*>&address, <socklen_t>size) < 0 and errno != EINPROGRESS:
+        error = errno
+    if error:
+        c_close(fd)
+        return -error
+    return fd
+
+
+cdef int _bind(int fd, int family, bytes local) noexcept:
+    """Bind to a local address and any port; an errno, 0 if it went well."""
+    cdef sockaddr_storage address
+    cdef int size = _fill(&address, family, local, 0)
+    if size == 0:
+        return EINVAL
+    return errno if c_bind(fd, <sockaddr*>&address, <socklen_t>size) < 0 else 0
+
+
 cpdef void copy_bytes(bytearray target, bytearray source, Py_ssize_t start, Py_ssize_t end) except *:
     cdef char* p
     PyByteArray_Resize(target, end - start)
@@ -91,10 +221,10 @@ cdef class EpollSet:
     def __dealloc__(self):
         free(self.events)
 
-    cpdef void add(self, int fd, unsigned int events) except *:
+    cpdef void add(self, int fd, unsigned int events, unsigned int tag) except *:
         cdef epoll_event event
         event.events = events
-        event.data.fd = fd
+        event.data.u64 = <unsigned long long>tag << 32 | <unsigned int>fd
         if epoll_ctl(self.fd, EPOLL_CTL_ADD, fd, &event) < 0:
             raise OSError(errno, "epoll_ctl add")
 
@@ -115,7 +245,10 @@ cdef class EpollSet:
         return n
 
     cpdef int fd_at(self, int index) noexcept:
-        return (<epoll_event*>self.events)[index].data.fd
+        return <int>((<epoll_event*>self.events)[index].data.u64 & 0x7FFFFFFF)
+
+    cpdef unsigned int tag_at(self, int index) noexcept:
+        return <unsigned int>((<epoll_event*>self.events)[index].data.u64 >> 32)
 
     cpdef unsigned int events_at(self, int index) noexcept:
         return (<epoll_event*>self.events)[index].events

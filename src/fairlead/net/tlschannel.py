@@ -168,6 +168,13 @@ class TlsChannel(Channel):
             return
         self._flush_tls()
 
+    def close_with(self, words: bytes) -> None:
+        if self._tls is not None and not self._handshaking:
+            self.send(bytearray(words), 0, len(words))
+            self.close()
+        else:
+            super().close_with(words)
+
     def _flush_tls(self) -> None:
         data = self._outgoing.read()
         if data and not self.closed:

@@ -18,8 +18,9 @@ def sha1(data: bytes) -> bytes:
     return hashlib.sha1(data, usedforsecurity=False).digest()
 
 
-def _xor(left: bytes, right: bytes) -> bytes:
-    return bytes(a ^ b for a, b in zip(left, right, strict=True))
+def xor(left: bytes, right: bytes) -> bytes:
+    """Two strings of the same length, bit by bit."""
+    return (int.from_bytes(left, "little") ^ int.from_bytes(right, "little")).to_bytes(len(left), "little")
 
 
 def password_hash(password: str | bytes) -> bytes:
@@ -32,7 +33,7 @@ def native_token(hash1: bytes, scramble: bytes) -> bytes:
     """The token for SHA1(password); empty for no password."""
     if not hash1:
         return b""
-    return _xor(hash1, sha1(scramble[:SCRAMBLE_BYTES] + sha1(hash1)))
+    return xor(hash1, sha1(scramble[:SCRAMBLE_BYTES] + sha1(hash1)))
 
 
 def verify_native(token: bytes, scramble: bytes, stored: bytes) -> bytes | None:
@@ -41,5 +42,5 @@ def verify_native(token: bytes, scramble: bytes, stored: bytes) -> bytes | None:
         return b"" if not stored and not token else None
     if len(token) != SCRAMBLE_BYTES or len(stored) != SCRAMBLE_BYTES:
         return None
-    hash1 = _xor(token, sha1(scramble[:SCRAMBLE_BYTES] + stored))
+    hash1 = xor(token, sha1(scramble[:SCRAMBLE_BYTES] + stored))
     return hash1 if hmac.compare_digest(sha1(hash1), stored) else None

@@ -24,6 +24,10 @@ from fairlead.protocol.packets import Reader, lenenc_string, parse_err
 
 # Bytes of the fixed part of a login packet, which alone is the request for TLS.
 HEAD_BYTES = 32
+_MYSQL = CLIENT_MYSQL
+_PLUGIN_AUTH = CLIENT_PLUGIN_AUTH
+_CONNECT_WITH_DB = CLIENT_CONNECT_WITH_DB
+_CONNECT_ATTRS = CLIENT_CONNECT_ATTRS
 _MAX_PACKET_SIZE = 16 * 1024 * 1024
 
 
@@ -65,6 +69,29 @@ class Greeting(Struct, frozen=True):
         )
 
 
+class GreetingTemplate:
+    """A greeting to be sent to many clients: only the thread id and the scramble (20 bytes) differ."""
+
+    def __init__(self, greeting: Greeting) -> None:
+        self.capabilities = greeting.capabilities
+        payload = greeting.build()
+        thread_id = 1 + len(greeting.version.encode()) + 1
+        self._before = payload[:thread_id]
+        self._between = payload[thread_id + 12 : thread_id + 31]
+        self._after = payload[thread_id + 43 :]
+
+    def build(self, thread_id: int, scramble: bytes) -> bytes:
+        """The payload."""
+        return b"%b%b%b%b%b%b" % (
+            self._before,
+            thread_id.to_bytes(4, "little"),
+            scramble[:8],
+            self._between,
+            scramble[8:],
+            self._after,
+        )
+
+
 def parse_greeting(payload: bytes) -> Greeting:
     """A greeting; an error packet in its place is raised as ProtocolError with the server's code."""
     if payload[:1] == b"\xff":
@@ -84,7 +111,7 @@ def parse_greeting(payload: bytes) -> Greeting:
     size = reader.integer(1)
     reader.take(6)
     extended = reader.integer(4)
-    if not capabilities & CLIENT_MYSQL:
+    if not capabilities & _MYSQL:
         capabilities |= extended << 32
     scramble += reader.take(max(12, size - 9))
     plugin = ""
@@ -121,7 +148,7 @@ def is_ssl_request(payload: bytes) -> bool:
 
 def _head(capabilities: int, charset: int, max_packet: int) -> bytes:
     low = capabilities & 0xFFFFFFFF
-    extended = 0 if low & CLIENT_MYSQL else capabilities >> 32
+    extended = 0 if low & _MYSQL else capabilities >> 32
     return b"".join(
         (
             low.to_bytes(4, "little"),
@@ -149,18 +176,18 @@ def parse_handshake_response(payload: bytes, offered: int) -> HandshakeResponse:
         charset = reader.integer(1)
         reader.take(19)
         extended = reader.integer(4)
-        if not capabilities & CLIENT_MYSQL:
+        if not capabilities & _MYSQL:
             capabilities |= extended << 32
         usable = capabilities & offered
         user = reader.until_null().decode("utf-8", "surrogateescape")
         auth = _auth_response(reader, usable)
         database = plugin = ""
-        if capabilities & CLIENT_CONNECT_WITH_DB and reader.left():
+        if capabilities & _CONNECT_WITH_DB and reader.left():
             database = reader.until_null().decode("utf-8", "surrogateescape")
-        if capabilities & CLIENT_PLUGIN_AUTH and reader.left():
+        if capabilities & _PLUGIN_AUTH and reader.left():
             plugin = _until_null_or_end(reader).decode("ascii", "replace")
         attributes = b""
-        if capabilities & CLIENT_CONNECT_ATTRS and reader.left():
+        if capabilities & _CONNECT_ATTRS and reader.left():
             attributes = reader.string()
     except ProtocolError:
         raise bad_handshake() from None
@@ -168,9 +195,7 @@ def parse_handshake_response(payload: bytes, offered: int) -> HandshakeResponse:
 
 
 def _until_null_or_end(reader: Reader) -> bytes:
-    if b"\0" in reader.data[reader.position :]:
-        return reader.until_null()
-    return reader.rest()
+    return reader.until_null() if reader.data.find(b"\0", reader.position) >= 0 else reader.rest()
 
 
 def _auth_response(reader: Reader, capabilities: int) -> bytes:
@@ -192,11 +217,11 @@ def build_handshake_response(response: HandshakeResponse) -> bytes:
         payload += lenenc_string(response.auth)
     else:
         payload += bytes((len(response.auth),)) + response.auth
-    if caps & CLIENT_CONNECT_WITH_DB:
+    if caps & _CONNECT_WITH_DB:
         payload += response.database.encode("utf-8", "surrogateescape") + b"\0"
-    if caps & CLIENT_PLUGIN_AUTH:
+    if caps & _PLUGIN_AUTH:
         payload += response.plugin.encode() + b"\0"
-    if caps & CLIENT_CONNECT_ATTRS:
+    if caps & _CONNECT_ATTRS:
         payload += lenenc_string(response.attributes_raw)
     return payload
 
@@ -259,9 +284,9 @@ def parse_change_user(payload: bytes, capabilities: int) -> ChangeUserRequest:
     attributes = b""
     if reader.left() >= 2:
         charset = reader.integer(2)
-    if capabilities & CLIENT_PLUGIN_AUTH and reader.left():
+    if capabilities & _PLUGIN_AUTH and reader.left():
         plugin = _until_null_or_end(reader).decode("ascii", "replace")
-    if capabilities & CLIENT_CONNECT_ATTRS and reader.left():
+    if capabilities & _CONNECT_ATTRS and reader.left():
         attributes = reader.string()
     return ChangeUserRequest(user, auth, database, charset, plugin, attributes)
 
@@ -272,8 +297,8 @@ def build_change_user(request: ChangeUserRequest, capabilities: int) -> bytes:
     payload += bytes((len(request.auth),)) + request.auth
     payload += request.database.encode("utf-8", "surrogateescape") + b"\0"
     payload += request.charset.to_bytes(2, "little")
-    if capabilities & CLIENT_PLUGIN_AUTH:
+    if capabilities & _PLUGIN_AUTH:
         payload += request.plugin.encode() + b"\0"
-    if capabilities & CLIENT_CONNECT_ATTRS:
+    if capabilities & _CONNECT_ATTRS:
         payload += lenenc_string(request.attributes_raw)
     return payload

@@ -23,7 +23,7 @@ from fairlead.protocol.errors import ProtocolError, malformed
 def frame(sequence: int, payload: bytes) -> bytes:
     """A payload as one packet, or several if it does not fit one."""
     if len(payload) < MAX_PACKET:
-        return len(payload).to_bytes(3, "little") + bytes((sequence & 0xFF,)) + payload
+        return (len(payload) | (sequence & 0xFF) << 24).to_bytes(4, "little") + payload
     parts = []
     position = 0
     while True:
@@ -54,8 +54,6 @@ def lenenc_string(value: bytes) -> bytes:
 class Reader:
     """Reads fields off a payload; every read checks that the bytes are there."""
 
-    __slots__ = ("data", "position")
-
     def __init__(self, data: bytes, position: int = 0) -> None:
         self.data = data
         self.position = position
@@ -74,8 +72,17 @@ class Reader:
         return piece
 
     def integer(self, size: int) -> int:
-        """A little-endian integer of `size` bytes."""
-        return int.from_bytes(self.take(size), "little")
+        """A little-endian integer of `size` bytes, 8 at most."""
+        at = self.position
+        if at + size > len(self.data):
+            raise malformed("it ends too early")
+        p = self.data
+        self.position = at + size
+        value = 0
+        while size > 0:
+            size -= 1
+            value = value << 8 | p[at + size]
+        return value
 
     def lenenc(self) -> int | None:
         """A length-encoded integer; None for NULL."""

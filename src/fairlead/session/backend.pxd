@@ -30,6 +30,7 @@ cdef int _B_FAILED
 cdef int _B_CONNECTING
 cdef int _B_LOGIN
 cdef int _B_REPLAY
+cdef int _B_PLANNED
 cdef int _R_ERR
 cdef int _R_BROKEN
 cdef int _COM_PREPARE

@@ -1,6 +1,8 @@
 """One connection of a session to one server: from connecting to ready, and every reply that is still owed.
 
-States: closed -> connecting -> login -> replay (of the session history) -> ready; failed means that this
+States: closed -> planned -> connecting -> login -> replay (of the session history) -> ready. A planned
+connection counts as in use, but is opened only when something has to be sent on it, or when the host's
+patience ends: a client that comes for one query then costs one server connection. Failed means that this
 session must not try the server again. Replies come in the order of the commands, so what is owed is a queue
 of (kind, command, history id), its head in plain fields.
 
@@ -51,8 +53,9 @@ B_LOGIN = 2
 B_REPLAY = 3
 B_READY = 4
 B_FAILED = 5
+B_PLANNED = 6
 
-STATE_NAMES = ("closed", "connecting", "login", "replay", "ready", "failed")
+STATE_NAMES = ("closed", "connecting", "login", "replay", "ready", "failed", "planned")
 
 # Commands that wait for a connection that is not ready yet, at most.
 BACKLOG_MAX = 1000
@@ -83,6 +86,7 @@ _B_FAILED = B_FAILED
 _B_CONNECTING = B_CONNECTING
 _B_LOGIN = B_LOGIN
 _B_REPLAY = B_REPLAY
+_B_PLANNED = B_PLANNED
 _R_ERR = R_ERR
 _R_BROKEN = R_BROKEN
 _COM_PREPARE = COM_STMT_PREPARE
@@ -109,6 +113,9 @@ class BackendOwner:
     def backend_login_data(self, backend: Backend, buf: bytearray, start: int, end: int) -> int:
         """Data of a server that is not logged in to yet; returns what was consumed."""
         return end
+
+    def backend_needed(self, backend: Backend) -> None:
+        """Something has to be sent on a planned connection: open it."""
 
     def backend_connected(self, backend: Backend) -> None:
         """The connection is established; the server will greet."""
@@ -175,10 +182,14 @@ class Backend(Handler):
         return f"<{self.server.name} {STATE_NAMES[self.state]} pending={self.pending}>"
 
     def in_use(self) -> bool:
-        """Connected, or on the way."""
+        """Connected, on the way, or planned."""
         return self.state not in (_B_CLOSED, _B_FAILED)
 
     # -- life
+
+    def plan(self) -> None:
+        """Count on this connection; it is opened when it is needed."""
+        self.state = B_PLANNED
 
     def opened(self, channel: Channel) -> None:
         """The connection is being opened on this channel."""
@@ -198,13 +209,15 @@ class Backend(Handler):
         if self.state in (B_CLOSED, B_FAILED):
             self.state = state
             return
+        was_planned = self.state == B_PLANNED
         self.state = state
         self.channel = None
-        if channel is not None:
-            channel.close()
-        self.owner.backend_closed()
         board, base = self._board, self.counters
-        board.add(base + _S_CONNECTIONS, -1)
+        if not was_planned:
+            if channel is not None:
+                channel.close()
+            self.owner.backend_closed()
+            board.add(base + _S_CONNECTIONS, -1)
         if self.head_kind == K_CLIENT:
             board.add(base + _S_ACTIVE, -1)
         for kind, _, _ in self._more:
@@ -250,6 +263,8 @@ class Backend(Handler):
             self.backlog.append(
                 (statement.packet(), statement.command, reply_kind, entry_id, statement.ps_id)
             )
+            if self.state == _B_PLANNED:
+                self.owner.backend_needed(self)
             return
         if statement.replies:
             self.expect(statement.command, kind, entry_id)

@@ -50,11 +50,12 @@ class BackendLogin:
     def feed(self, buf: bytearray, start: int, end: int) -> int:
         """Data of the server; returns what was consumed."""
         pos = start
+        p = buf
         while end - pos >= 4:
-            length = buf[pos] | (buf[pos + 1] << 8) | (buf[pos + 2] << 16)
+            length = p[pos] | (p[pos + 1] << 8) | (p[pos + 2] << 16)
             if end - pos < 4 + length:
                 return pos
-            self._sequence = buf[pos + 3] + 1
+            self._sequence = p[pos + 3] + 1
             payload = bytes(buf[pos + 4 : pos + 4 + length])
             pos += 4 + length
             try:

@@ -17,6 +17,7 @@ cdef class ClientConnection(Handler):
     cdef public object login
     cdef public bint ready
     cdef public bint closed
+    cdef public bint leaving
     cdef public long long accepted_us
     cdef public long long goodbye_ms
     cdef public bytes scramble

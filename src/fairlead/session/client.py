@@ -35,6 +35,8 @@ class ClientConnection(Handler):
         self.login: Login | ChangeUser | None = None
         self.ready = False
         self.closed = False
+        # The client has said goodbye: it waits for nothing more.
+        self.leaving = False
         self.accepted_us = 0
         # How long the client has been waited for after the goodbye.
         self.goodbye_ms = 0
@@ -183,5 +185,11 @@ class ClientConnection(Handler):
 
     def session_closed(self) -> None:
         """The session is over: say what has to be said and hang up."""
-        if self.channel is not None:
-            self.channel.close_gracefully()
+        channel = self.channel
+        if channel is None:
+            return
+        if self.leaving and channel.unsent() == 0:
+            channel.close()
+            self.on_closed("client left")
+        else:
+            channel.close_gracefully()

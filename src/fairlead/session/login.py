@@ -16,12 +16,10 @@ from fairlead.protocol import packets
 from fairlead.protocol.constants import (
     CLIENT_CONNECT_WITH_DB,
     CLIENT_SESSION_TRACK,
-    CLIENT_SSL,
     SERVER_STATUS_AUTOCOMMIT,
 )
 from fairlead.protocol.errors import ProtocolError
 from fairlead.protocol.handshake import (
-    Greeting,
     HandshakeResponse,
     build_auth_switch,
     is_ssl_request,
@@ -71,7 +69,8 @@ class Exchange:
             return start
         if end - start < 4:
             return start
-        length = buf[start] | (buf[start + 1] << 8) | (buf[start + 2] << 16)
+        p = buf
+        length = p[start] | (p[start + 1] << 8) | (p[start + 2] << 16)
         channel = self.connection.channel
         assert channel is not None
         if length > LOGIN_PACKET_BYTES_MAX:
@@ -80,7 +79,7 @@ class Exchange:
         if end - start < 4 + length:
             channel.want = 4 + length
             return start
-        sequence = buf[start + 3]
+        sequence = p[start + 3]
         if sequence != self.sequence & 0xFF:
             self.refuse(1156, "08S01", "Got packets out of order")
             return end
@@ -227,7 +226,9 @@ class Login(Exchange):
     """The login at the beginning of a connection."""
 
     def __init__(self, connection: ClientConnection, session: Session) -> None:
-        super().__init__(connection, session)
+        Exchange.__init__(self, connection, session)
+        # Capabilities of the greeting.
+        self._offered = 0
         self._first = True
         self._tls_done = False
         self._response: HandshakeResponse | None = None
@@ -237,16 +238,8 @@ class Login(Exchange):
         """Send the greeting."""
         self.scramble = self.host.scramble()
         greeting = self.host.greeting(self.listener)
-        self._greeting = Greeting(
-            version=greeting.version,
-            thread_id=self.session.id & 0xFFFFFFFF,
-            scramble=self.scramble,
-            capabilities=greeting.capabilities | (CLIENT_SSL if self.listener.tls is not None else 0),
-            charset=greeting.charset,
-            status=SERVER_STATUS_AUTOCOMMIT,
-            plugin=_PLUGIN,
-        )
-        self.send(self._greeting.build())
+        self._offered = greeting.capabilities
+        self.send(greeting.build(self.session.id & 0xFFFFFFFF, self.scramble))
 
     def feed(self, buf: bytearray, start: int, end: int) -> int:
         """The first bytes may be a PROXY header."""
@@ -268,11 +261,11 @@ class Login(Exchange):
                     self.session.remote_port = header.port
                     self.session.local_socket = False
                 return start + header.consumed
-        return super().feed(buf, start, end)
+        return Exchange.feed(self, buf, start, end)
 
     def packet(self, payload: bytes) -> None:
         if self._response is not None:
-            super().packet(payload)
+            Exchange.packet(self, payload)
             return
         if is_ssl_request(payload):
             if self.listener.tls is None or self._tls_done:
@@ -282,10 +275,10 @@ class Login(Exchange):
             self.switched = True
             self.host.start_client_tls(self.connection)
             return
-        response = parse_handshake_response(payload, self._greeting.capabilities)
+        response = parse_handshake_response(payload, self._offered)
         self._response = response
         session = self.session
-        session.capabilities = response.capabilities & self._greeting.capabilities
+        session.capabilities = response.capabilities & self._offered
         session.charset = response.charset
         session.attributes = response.attributes_raw
         session.listener = self.listener
@@ -345,7 +338,7 @@ class ChangeUser(Exchange):
     """COM_CHANGE_USER: if it fails the session goes on as the former user."""
 
     def __init__(self, connection: ClientConnection, session: Session) -> None:
-        super().__init__(connection, session)
+        Exchange.__init__(self, connection, session)
         self._sha1 = b""
         self._request: Any = None
 

@@ -42,6 +42,9 @@ class Host(Protocol):
     def connect(self, session: Session, backend: Backend) -> None:
         """Begin to open a connection and call `backend.opened`; OSError if that fails at once."""
 
+    def open_later(self, session: Session) -> None:
+        """Call `session.open_planned()` when the session has lived a moment."""
+
     def start_tls(self, session: Session, backend: Backend) -> None:
         """Switch the backend's channel to TLS; `backend.login.tls_ready()` follows."""
 

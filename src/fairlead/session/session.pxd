@@ -84,6 +84,7 @@ cdef class Session(BackendOwner):
     cdef public str last_reason
     cdef public object queries
     cdef public bint ready
+    cdef public bint planning
     cdef public str pending_database
     cdef public str looked_again_for
     cdef public object hints

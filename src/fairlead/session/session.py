@@ -51,6 +51,7 @@ from fairlead.protocol.statements import same_types
 from fairlead.protocol.tracker import R_ERR, R_OK, R_RESULT, expects_reply
 from fairlead.session.backend import (
     B_FAILED,
+    B_PLANNED,
     B_READY,
     B_REPLAY,
     K_CLIENT,
@@ -127,6 +128,7 @@ _COMMAND_NAMES = {
     COM_STMT_RESET: "COM_STMT_RESET",
 }
 _LAST_PREPARED = 0xFFFFFFFF
+_QUIT = b"\x01\x00\x00\x00\x01"
 _FIXED_BYTES = statements.FIXED_BYTES
 # Operations that mean something to the session itself, as bits.
 _SPECIAL = 1 << OP_KILL | 1 << OP_CHANGE_DB | 1 << OP_EXECUTE | 1 << OP_SET
@@ -185,6 +187,8 @@ class Session(BackendOwner):
         self.closed = False
         self.waiting = False
         self.ready = False
+        # Connections are planned, and the host will say when to open them.
+        self.planning = False
         self.close_reason = ""
         self.kill_message = ""
         # Why the session must not continue on another primary connection, e.g. GET_LOCK().
@@ -238,6 +242,31 @@ class Session(BackendOwner):
             return False
         return True
 
+    def plan_backend(self, backend: Backend) -> None:
+        """Count on a connection without opening it yet."""
+        if not self.planning:
+            self.planning = True
+            self.host.open_later(self)
+        backend.plan()
+
+    def open_planned(self) -> None:
+        """The client stays: open what was planned."""
+        self.planning = False
+        for backend in self.backends:
+            if self.closed:
+                return
+            if backend.state == B_PLANNED:
+                self.backend_needed(backend)
+
+    def backend_needed(self, backend: Backend) -> None:
+        if not self.open_backend(backend):
+            # The statement that needs it is still being routed: let that end first.
+            self.host.call_later(0, lambda: self._cannot_open(backend))
+
+    def _cannot_open(self, backend: Backend) -> None:
+        if not self.closed and backend.state == B_PLANNED:
+            self.backend_gone(backend, backend.failure)
+
     # -- commands of the client
 
     def command(self, buf: bytearray, start: int, end: int) -> int:
@@ -260,6 +289,7 @@ class Session(BackendOwner):
         if command == _COM_QUERY:
             result = self._query(statement)
         elif command == _COM_QUIT:
+            self.connection.leaving = True
             self.close("client left")
             return _FAILED
         else:
@@ -780,8 +810,8 @@ class Session(BackendOwner):
         self.closed = True
         self.close_reason = reason
         for backend in self.backends:
-            if backend.state == B_READY and backend.channel is not None and backend.pending == 0:
-                backend.channel.send(bytearray(b"\x01\x00\x00\x00\x01"), 0, 5)
+            if backend.state == _B_READY and backend.channel is not None and backend.pending == 0:
+                backend.channel.close_with(_QUIT)
             backend.close()
         if log:
             self.log_error(f"{log}. Closing session of {self.user}@{self.remote}: {reason}")
@@ -802,6 +832,17 @@ class Session(BackendOwner):
         length = len(self.history)
         board.add(base + V_SESCMD_LEN_TOTAL, length)
         board.set(base + V_SESCMD_LEN_MAX, max(length, board.get(base + V_SESCMD_LEN_MAX)))
+
+    def dismantle(self) -> None:
+        """Let go of everything that refers back to the session, so that it is freed at once.
+
+        Only when its last event has been dealt with.
+        """
+        self.backends = []
+        self.router = RouterSession()
+        self.stream_targets = []
+        self.load_backend = None
+        self.connection = None
 
     # -- diagnostics
 

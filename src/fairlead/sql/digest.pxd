@@ -16,6 +16,7 @@ cdef class Digest:
                    joined=Py_ssize_t, ambiguous=bint, c=int, action=int, before=int, plain=bint)
     cpdef Py_ssize_t run(self, bytearray buf, Py_ssize_t start, Py_ssize_t end, bint ansi, bint no_escapes,
                          unsigned long long seed) except -1
+    @cython.locals(j=Py_ssize_t)
     cdef Py_ssize_t _keep_apart(self, unsigned char *out, Py_ssize_t n, int c)
     @cython.locals(names="const unsigned char *", j=Py_ssize_t, k=Py_ssize_t, dot=Py_ssize_t)
     cdef Py_ssize_t _number(self, const unsigned char *p, Py_ssize_t i, Py_ssize_t end)

@@ -63,6 +63,7 @@ class Digest:
         n = 0
         joined = -1
         ambiguous = False
+        self.ambiguous = False
         while i < end:
             c = p[i]
             action = actions[c]
@@ -161,7 +162,8 @@ class Digest:
                 n += 1
                 i += 1
         self.length = n
-        self.ambiguous = ambiguous
+        if ambiguous:
+            self.ambiguous = True
         self.hash = self._hash(out, n, seed)
         return n
 
@@ -172,6 +174,14 @@ class Digest:
             out[n] = 32
             return n + 1
         if n > 1 and c == 32 and out[n - 1] == 45 and out[n - 2] == 45:
+            if n > 2 and out[n - 3] == 45:
+                # There is no room to part all of them: every second one goes.
+                self.ambiguous = True
+                j = n - 2
+                while j >= 0 and out[j] == 45:
+                    out[j] = 32
+                    j -= 2 if j > 0 and out[j - 1] == 45 else n
+                return n
             out[n - 1] = 32
             out[n] = 45
             return n + 1

@@ -14,6 +14,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from fairlead.net.poller import EPOLLIN, Poller, Watched
+from fairlead.net.syscalls import sys_accept
 
 if TYPE_CHECKING:
     from fairlead.session.listener import ListenerRuntime
@@ -24,6 +25,9 @@ ACCEPT_BATCH = 64
 BACKLOG = 4096
 # Pause after running out of descriptors, in milliseconds.
 EXHAUSTED_PAUSE_MS = 100
+
+# Failures of accept that concern only the one client that came and went.
+_PASSING = (-errno.ECONNABORTED, -errno.EINTR, -errno.EPROTO)
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +66,8 @@ def _listen_tcp(address: str, port: int) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        # The sockets of clients inherit it.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         sock.bind((address, port))
@@ -95,19 +101,19 @@ class Acceptor(Watched):
         for _ in range(ACCEPT_BATCH):
             if not self.accepting:
                 return
-            try:
-                sock, address = self.sock.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE):
-                    self.plane.out_of_descriptors(self)
-                    return
-                if error.errno in (errno.ECONNABORTED, errno.EINTR, errno.EPROTO):
-                    continue
-                _log.error("accept on listener failed: %s", error, extra={"object": self.listener.name})
-                return
-            self.plane.accepted(sock, address, self.listener)
+            fd, address, port = sys_accept(self.fd)
+            if fd >= 0:
+                self.plane.accepted(fd, address, port, self.listener)
+                continue
+            if fd in (-errno.EMFILE, -errno.ENFILE):
+                self.plane.out_of_descriptors(self)
+            elif fd in _PASSING:
+                continue
+            elif fd != -errno.EAGAIN:
+                _log.error(
+                    "accept on listener failed: %s", os.strerror(-fd), extra={"object": self.listener.name}
+                )
+            return
 
     def close(self) -> None:
         """Stop listening."""

@@ -8,12 +8,12 @@ when they began.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import secrets
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from fairlead import __version__
 from fairlead.accounts.blocker import AuthBlocker
 from fairlead.cluster.board import (
+    GENERATION,
     S_FAILED_AUTHS,
     STATUS,
     V_FAILED_AUTHS,
@@ -47,6 +48,7 @@ from fairlead.config.modules import router_entry
 from fairlead.net.channel import Channel
 from fairlead.net.poller import Poller, Watched, WorkerLoop
 from fairlead.net.proxyproto import build_v1
+from fairlead.net.syscalls import sys_close, sys_connect, sys_send
 from fairlead.net.tls import listener_context, peer_problem, server_context
 from fairlead.net.tlschannel import TlsChannel
 from fairlead.protocol import packets
@@ -56,9 +58,10 @@ from fairlead.protocol.constants import (
     CLIENT_DEPRECATE_EOF,
     CLIENT_MYSQL,
     CLIENT_SESSION_TRACK,
+    CLIENT_SSL,
     EXTENDED_CAPABILITIES,
 )
-from fairlead.protocol.handshake import Greeting, parse_attributes
+from fairlead.protocol.handshake import Greeting, GreetingTemplate, parse_attributes
 from fairlead.session.backend import STATE_NAMES, Backend
 from fairlead.session.client import ClientConnection
 from fairlead.session.kill import KillOrder, matches
@@ -84,15 +87,44 @@ from fairlead.workers.names import NameResolver
 
 # A connection to a server has to be established and logged in within this time, in milliseconds.
 BACKEND_CONNECT_TIMEOUT_MS = 10_000
+# A session that lives so long gets the server connections it has planned but not needed yet, in milliseconds.
+OPEN_LATER_MS = 10
+# Scrambles made of one reading of the random source.
+SCRAMBLES_AT_ONCE = 128
 # How long a client that was told goodbye may take to close, in milliseconds.
 GOODBYE_TIMEOUT_MS = 2_000
 # How long a login waits for the accounts to be read again, in milliseconds.
 ACCOUNTS_WAIT_MS = 8_000
 TICK_SECONDS = 1.0
+# Maps random bytes to characters that every client takes in a scramble.
+_PRINTABLE = bytes(33 + byte % 94 for byte in range(256))
 # Version shown when no server is known.
 UNKNOWN_VERSION = "10.11.0"
 
 _log = logging.getLogger("fairlead.session")
+
+
+class Undertaker(Watched):
+    """Takes ended connections apart in the turn after their end, when nobody is in the middle of them."""
+
+    def __init__(self, poller: Poller) -> None:
+        super().__init__(-1)
+        self._poller = poller
+        self._ended: list[ClientConnection] = []
+
+    def bury(self, connection: ClientConnection) -> None:
+        """The connection and its session have ended."""
+        if not self._ended:
+            self._poller.defer(self)
+        self._ended.append(connection)
+
+    def on_deferred(self) -> None:
+        ended, self._ended = self._ended, []
+        for connection in ended:
+            if connection.session is not None:
+                connection.session.dismantle()
+            connection.channel = None
+            connection.login = None
 
 
 class Plane:
@@ -131,6 +163,14 @@ class Plane:
         self._last_kill = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        # Greetings and best servers, as of a generation of the board.
+        self._greetings: dict[ListenerRuntime, GreetingTemplate] = {}
+        self._best: dict[ServiceRuntime, Server | None] = {}
+        self._greetings_of = -1
+        self._undertaker = Undertaker(self.poller)
+        self._scrambles: list[bytes] = []
+        # Sessions with planned connections and when to open them (microseconds), oldest first.
+        self._planned: deque[tuple[int, Session]] = deque()
         self._stride = max(1, board.workers)
         if board.get(self._own + W_NEXT_SESSION) == 0:
             board.set(self._own + W_NEXT_SESSION, index + 1)
@@ -238,6 +278,7 @@ class Plane:
                 acceptor.close()
         self.acceptors = acceptors
         self.listeners = listeners
+        self._greetings_of = -1
         for name, runtime in listeners.items():
             acceptor = acceptors[name]
             acceptor.listener = runtime
@@ -263,30 +304,28 @@ class Plane:
             server = self.servers.get(each.name)
             if server is not None:
                 server.facts = each
+        self._greetings_of = -1
 
     # -- clients
 
-    def accepted(self, sock: socket.socket, address: Any, listener: ListenerRuntime) -> None:
-        """A client has connected."""
-        sock.setblocking(False)
-        local = sock.family == socket.AF_UNIX
-        if not local:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        remote = "localhost" if local else _reduced(str(address[0]))
+    def accepted(self, fd: int, address: str, port: int, listener: ListenerRuntime) -> None:
+        """A client has connected; without an address it came through a Unix socket."""
+        local = not address
+        remote = "localhost" if local else _reduced(address)
         board = self.board
         board.add(self._own + W_ACCEPTS, 1)
         refused = self._refuse_at_door(remote, listener)
         if refused:
-            _send_and_close(sock, packets.build_err(0, *refused))
+            _send_and_close(fd, packets.build_err(0, *refused))
             return
         session_id = board.get(self._own + W_NEXT_SESSION)
         board.set(self._own + W_NEXT_SESSION, session_id + self._stride)
         connection = ClientConnection(self, listener, session_id)
-        channel = self._channel(sock.detach(), connection, encrypted=listener.tls is not None)
+        channel = self._channel(fd, connection, encrypted=listener.tls is not None)
         session = Session(self, listener.service, session_id, connection, channel)
         session.listener = listener
         session.remote = remote
-        session.remote_port = 0 if local else int(address[1])
+        session.remote_port = port
         session.local_socket = local
         self._set_water_marks(channel)
         self.connections.add(connection)
@@ -334,12 +373,16 @@ class Plane:
         """The client's channel is closed."""
         self.connections.discard(connection)
         self.board.add(self._own + W_FDS, -1)
+        self._undertaker.bury(connection)
 
     # -- Host: logins
 
     def scramble(self) -> bytes:
         """20 random printable bytes."""
-        return bytes(33 + byte % 94 for byte in secrets.token_bytes(20))
+        if not self._scrambles:
+            fresh = secrets.token_bytes(20 * SCRAMBLES_AT_ONCE).translate(_PRINTABLE)
+            self._scrambles = [fresh[at : at + 20] for at in range(0, len(fresh), 20)]
+        return self._scrambles.pop()
 
     def wall_clock(self) -> float:
         """Seconds since 1970."""
@@ -357,8 +400,19 @@ class Plane:
         """Tell the host name of an address."""
         self.names.resolve(address, callback)
 
-    def greeting(self, listener: ListenerRuntime) -> Greeting:
-        """Version, capabilities and character set for the greeting of a listener."""
+    def greeting(self, listener: ListenerRuntime) -> GreetingTemplate:
+        """The greeting of a listener; made again when something about its servers has changed."""
+        generation = self.board.get(GENERATION)
+        if generation != self._greetings_of:
+            self._greetings_of = generation
+            self._greetings.clear()
+            self._best.clear()
+        template = self._greetings.get(listener)
+        if template is None:
+            template = self._greetings[listener] = GreetingTemplate(self._greeting(listener))
+        return template
+
+    def _greeting(self, listener: ListenerRuntime) -> Greeting:
         facts = [server.facts for server in listener.service.targets if server.facts.version]
         version = str(listener.service.params.get("version_string") or "")
         capabilities = BASE_CAPABILITIES
@@ -377,16 +431,24 @@ class Plane:
                 "mariadb" in each.version.lower() and not each.capabilities & CLIENT_MYSQL for each in facts
             ):
                 capabilities = (capabilities & ~CLIENT_MYSQL) | (EXTENDED_CAPABILITIES & common)
-            best = self._best_server(listener.service)
+            best = self._find_best(listener.service)
             if best is not None:
                 charset = best.facts.charset or 8
         else:
             capabilities &= ~(CLIENT_SESSION_TRACK | CLIENT_DEPRECATE_EOF)
+        if listener.tls is not None:
+            capabilities |= CLIENT_SSL
         return Greeting(
             version or f"5.5.5-{UNKNOWN_VERSION}-fairlead-{__version__}", 0, bytes(20), capabilities, charset
         )
 
     def _best_server(self, service: ServiceRuntime) -> Server | None:
+        """The server whose variables and character set stand for the service."""
+        if service not in self._best:
+            self._best[service] = self._find_best(service)
+        return self._best[service]
+
+    def _find_best(self, service: ServiceRuntime) -> Server | None:
         known = [server for server in service.targets if server.facts.version]
 
         def worth(server: Server) -> int:
@@ -494,32 +556,41 @@ class Plane:
             if session.local_socket:
                 raise OSError("a client of a Unix socket cannot be announced by the PROXY protocol")
             preamble = self._preamble(session, params)
-        sock = self._socket_to(params)
-        channel = self._channel(sock.detach(), backend, encrypted=server.tls is not None, connecting=True)
+        channel = self._channel(
+            self._socket_to(params), backend, encrypted=server.tls is not None, connecting=True
+        )
         self._set_water_marks(channel)
         backend.opened(channel)
         if preamble:
             channel.send(bytearray(preamble), 0, len(preamble))
 
-    def _socket_to(self, params: dict[str, Any]) -> socket.socket:
+    def open_later(self, session: Session) -> None:
+        """Have the session open its planned connections when it has lived a moment."""
+        if not self._planned:
+            self.loop.call_later(OPEN_LATER_MS / 1000, self._open_planned)
+        self._planned.append((self.poller.now_us + OPEN_LATER_MS * 1000, session))
+
+    def _open_planned(self) -> None:
+        planned, now = self._planned, self.poller.now_us
+        while planned and (planned[0][0] <= now or planned[0][1].closed):
+            session = planned.popleft()[1]
+            if not session.closed:
+                session.open_planned()
+        if planned:
+            self.loop.call_later(max(1000, planned[0][0] - now) / 1e6, self._open_planned)
+
+    def _socket_to(self, params: dict[str, Any]) -> int:
+        """The descriptor of a connection that is being opened; OSError if that fails at once."""
         if params.get("socket"):
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-            target: Any = params["socket"]
-        else:
-            family, target = self.names.address_of(str(params["address"]), int(params["port"]))
-            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        try:
-            if sock.family != socket.AF_UNIX:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                if self.globals.get("local_address"):
-                    sock.bind((str(self.globals["local_address"]), 0))
-            with contextlib.suppress(BlockingIOError):
-                sock.connect(target)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+            return _connect_unix(str(params["socket"]))
+        family, target = self.names.address_of(str(params["address"]), int(params["port"]))
+        local = str(self.globals.get("local_address") or "")
+        if local:
+            local = str(self.names.address_of(local, 0)[1][0])
+        fd = sys_connect(family, target[0], target[1], local)
+        if fd < 0:
+            raise OSError(-fd, os.strerror(-fd))
+        return fd
 
     def _preamble(self, session: Session, params: dict[str, Any]) -> bytes:
         address = str(params["address"])
@@ -664,7 +735,7 @@ class Plane:
                     "state": STATE_NAMES[backend.state],
                 }
                 for backend in session.backends
-                if backend.in_use()
+                if backend.in_use() and backend.channel is not None
             ],
             "client": {
                 "cipher": getattr(session.client, "cipher", ""),
@@ -786,6 +857,17 @@ class Plane:
             _log.log(level, "%s", text, extra={"session": session.id, "object": session.service.name})
 
 
+def _connect_unix(path: str) -> int:
+    """The descriptor of a connection to a Unix socket."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.connect(path)
+    except OSError:
+        sock.close()
+        raise
+    return sock.detach()
+
+
 def _address(params: dict[str, Any]) -> tuple[Any, ...]:
     return params.get("socket"), params.get("address"), params.get("port")
 
@@ -805,8 +887,7 @@ def _version_key(version: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def _send_and_close(sock: socket.socket, data: bytes) -> None:
+def _send_and_close(fd: int, data: bytes) -> None:
     """Say why and hang up."""
-    with contextlib.suppress(OSError):
-        sock.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-    sock.close()
+    sys_send(fd, bytearray(data), 0, len(data))
+    sys_close(fd)

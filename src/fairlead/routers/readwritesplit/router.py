@@ -199,17 +199,16 @@ class RwsSession(RouterSession):
             return "Service has no servers"
         if config.lazy_connect:
             return ""
-        master = self.candidates.best_master(True, self._tried)
-        if master is not None and not session.open_backend(master):
-            master = None
-        self.master = master
+        self.master = master = self.candidates.best_master(True, self._tried)
+        if master is not None:
+            session.plan_backend(master)
         if master is None and config.master_failure_mode == FAIL_INSTANTLY:
             return f"Couldn't find a suitable primary among {len(session.backends)} servers"
         rank = self.candidates.current_rank(master)
         for backend in initial_slaves(
             self.board, session.backends, master, rank, config.max_replication_lag, config.slave_connections
         ):
-            session.open_backend(backend)
+            session.plan_backend(backend)
         if not any(backend.in_use() for backend in session.backends):
             return "No server can be connected to"
         return ""
