@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import signal
@@ -267,9 +268,12 @@ def test_sigusr1_opens_the_log_again_in_all_processes(product: Product) -> None:
     processes = [product.process.pid, *product.workers()]
 
     def nobody_has_the_old_one() -> bool:
-        open_files = [
-            os.readlink(f"/proc/{pid}/fd/{fd}") for pid in processes for fd in os.listdir(f"/proc/{pid}/fd")
-        ]
+        open_files = []
+        for pid in processes:
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                # A short-lived descriptor may be gone by now.
+                with contextlib.suppress(FileNotFoundError):
+                    open_files.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
         return str(old) not in open_files and open_files.count(str(product.log_path)) >= len(processes)
 
     until(nobody_has_the_old_one)
