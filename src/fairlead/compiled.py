@@ -42,5 +42,8 @@ COMPILED_MODULES = [
     "fairlead.routers.readwritesplit.select",
     "fairlead.routers.readwritesplit.router",
     "fairlead.workers.acceptor",
+    "fairlead.workers.deadlines",
+    "fairlead.workers.dialer",
+    "fairlead.workers.greetings",
     "fairlead.workers.plane",
 ]

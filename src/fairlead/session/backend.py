@@ -123,7 +123,7 @@ class BackendOwner:
     def backend_gone(self, backend: Backend, reason: str) -> None:
         """The connection was lost."""
 
-    def backend_closed(self) -> None:
+    def backend_closed(self, backend: Backend) -> None:
         """A connection's descriptor was given back."""
 
     def backend_unasked(self, backend: Backend, buf: bytearray, start: int, end: int) -> None:
@@ -216,7 +216,7 @@ class Backend(Handler):
         if not was_planned:
             if channel is not None:
                 channel.close()
-            self.owner.backend_closed()
+            self.owner.backend_closed(self)
             board.add(base + _S_CONNECTIONS, -1)
         if self.head_kind == K_CLIENT:
             board.add(base + _S_ACTIVE, -1)

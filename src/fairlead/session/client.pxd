@@ -19,7 +19,6 @@ cdef class ClientConnection(Handler):
     cdef public bint closed
     cdef public bint leaving
     cdef public long long accepted_us
-    cdef public long long goodbye_ms
     cdef public bytes scramble
     cdef Py_ssize_t _stream_left
     cdef bint _stream_more

@@ -38,8 +38,6 @@ class ClientConnection(Handler):
         # The client has said goodbye: it waits for nothing more.
         self.leaving = False
         self.accepted_us = 0
-        # How long the client has been waited for after the goodbye.
-        self.goodbye_ms = 0
         # Of the greeting; COM_CHANGE_USER uses it again.
         self.scramble = b""
         self._stream_left = 0

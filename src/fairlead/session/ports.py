@@ -66,7 +66,7 @@ class Host(Protocol):
     def accounts_doubtful(self, service: ServiceRuntime) -> None:
         """A server refused a login that our accounts allowed: they should be read again."""
 
-    def backend_closed(self) -> None:
+    def backend_closed(self, backend: Backend) -> None:
         """A server connection was closed."""
 
     def backend_refused(self, backend: Backend) -> None:

@@ -55,9 +55,6 @@ class RouterSession:
     def hang_up(self, backend: Any, reason: str) -> None:
         """The monitor says that this server is gone."""
 
-    def tick(self) -> None:
-        """Called about once a second while the session is idle or not."""
-
     def diagnostics(self) -> dict[str, Any]:
         """For the REST view of the session."""
         return {}

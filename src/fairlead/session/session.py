@@ -706,8 +706,8 @@ class Session(BackendOwner):
         if self.waiting:
             self.resume_client()
 
-    def backend_closed(self) -> None:
-        self.host.backend_closed()
+    def backend_closed(self, backend: Backend) -> None:
+        self.host.backend_closed(backend)
 
     def keep_alive(self, idle_ms: int, now_us: int) -> None:
         """Ping the servers that have not heard of us for so long."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import secrets
 import socket
 import time
 from collections import deque
@@ -18,12 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fairlead import __version__
 from fairlead.accounts.blocker import AuthBlocker
 from fairlead.cluster.board import (
-    GENERATION,
     S_FAILED_AUTHS,
-    STATUS,
     V_FAILED_AUTHS,
     V_SESSIONS,
     W_ACCEPTS,
@@ -43,35 +39,27 @@ from fairlead.cluster.board import (
     worker_service_index,
 )
 from fairlead.cluster.defs import ServerFacts, Snapshot
-from fairlead.cluster.status import MASTER, RUNNING, SLAVE
 from fairlead.config.modules import router_entry
 from fairlead.net.channel import Channel
 from fairlead.net.poller import Poller, Watched, WorkerLoop
-from fairlead.net.proxyproto import build_v1
-from fairlead.net.syscalls import sys_close, sys_connect, sys_send
+from fairlead.net.syscalls import sys_close, sys_send
 from fairlead.net.tls import listener_context, peer_problem, server_context
 from fairlead.net.tlschannel import TlsChannel
 from fairlead.protocol import packets
-from fairlead.protocol.charsets import charset_of
-from fairlead.protocol.constants import (
-    BASE_CAPABILITIES,
-    CLIENT_DEPRECATE_EOF,
-    CLIENT_MYSQL,
-    CLIENT_SESSION_TRACK,
-    CLIENT_SSL,
-    EXTENDED_CAPABILITIES,
-)
-from fairlead.protocol.handshake import Greeting, GreetingTemplate, parse_attributes
+from fairlead.protocol.handshake import GreetingTemplate, parse_attributes
 from fairlead.session.backend import STATE_NAMES, Backend
 from fairlead.session.client import ClientConnection
 from fairlead.session.kill import KillOrder, matches
-from fairlead.session.listener import ALWAYS_REPORTED, ListenerRuntime
-from fairlead.session.login import LOGIN_TIMEOUT_MS, Login
+from fairlead.session.listener import ListenerRuntime
+from fairlead.session.login import Login
 from fairlead.session.ports import Server
 from fairlead.session.service import ServiceRuntime
 from fairlead.session.session import Session
 from fairlead.sql.classifier import Classifier
 from fairlead.workers.acceptor import EXHAUSTED_PAUSE_MS, Acceptor, listen_on
+from fairlead.workers.deadlines import TICK_SECONDS, Deadlines
+from fairlead.workers.dialer import dial, preamble
+from fairlead.workers.greetings import Greetings
 from fairlead.workers.killer import carry_out
 from fairlead.workers.messages import (
     Accounts,
@@ -85,21 +73,10 @@ from fairlead.workers.messages import (
 )
 from fairlead.workers.names import NameResolver
 
-# A connection to a server has to be established and logged in within this time, in milliseconds.
-BACKEND_CONNECT_TIMEOUT_MS = 10_000
 # A session that lives so long gets the server connections it has planned but not needed yet, in milliseconds.
 OPEN_LATER_MS = 10
-# Scrambles made of one reading of the random source.
-SCRAMBLES_AT_ONCE = 128
-# How long a client that was told goodbye may take to close, in milliseconds.
-GOODBYE_TIMEOUT_MS = 2_000
 # How long a login waits for the accounts to be read again, in milliseconds.
 ACCOUNTS_WAIT_MS = 8_000
-TICK_SECONDS = 1.0
-# Maps random bytes to characters that every client takes in a scramble.
-_PRINTABLE = bytes(33 + byte % 94 for byte in range(256))
-# Version shown when no server is known.
-UNKNOWN_VERSION = "10.11.0"
 
 _log = logging.getLogger("fairlead.session")
 
@@ -163,12 +140,9 @@ class Plane:
         self._last_kill = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
-        # Greetings and best servers, as of a generation of the board.
-        self._greetings: dict[ListenerRuntime, GreetingTemplate] = {}
-        self._best: dict[ServiceRuntime, Server | None] = {}
-        self._greetings_of = -1
+        self.greetings = Greetings(board)
         self._undertaker = Undertaker(self.poller)
-        self._scrambles: list[bytes] = []
+        self.deadlines = Deadlines()
         # Sessions with planned connections and when to open them (microseconds), oldest first.
         self._planned: deque[tuple[int, Session]] = deque()
         self._stride = max(1, board.workers)
@@ -278,7 +252,8 @@ class Plane:
                 acceptor.close()
         self.acceptors = acceptors
         self.listeners = listeners
-        self._greetings_of = -1
+        self.deadlines.configured()
+        self.greetings.changed()
         for name, runtime in listeners.items():
             acceptor = acceptors[name]
             acceptor.listener = runtime
@@ -304,7 +279,7 @@ class Plane:
             server = self.servers.get(each.name)
             if server is not None:
                 server.facts = each
-        self._greetings_of = -1
+        self.greetings.changed()
 
     # -- clients
 
@@ -329,6 +304,7 @@ class Plane:
         session.local_socket = local
         self._set_water_marks(channel)
         self.connections.add(connection)
+        self.deadlines.login_begins(connection)
         connection.begin(channel, session, Login(connection, session))
 
     def _refuse_at_door(self, remote: str, listener: ListenerRuntime) -> tuple[int, str, str] | None:
@@ -372,6 +348,7 @@ class Plane:
     def client_gone(self, connection: ClientConnection) -> None:
         """The client's channel is closed."""
         self.connections.discard(connection)
+        self.deadlines.client_gone(connection)
         self.board.add(self._own + W_FDS, -1)
         self._undertaker.bury(connection)
 
@@ -379,10 +356,15 @@ class Plane:
 
     def scramble(self) -> bytes:
         """20 random printable bytes."""
-        if not self._scrambles:
-            fresh = secrets.token_bytes(20 * SCRAMBLES_AT_ONCE).translate(_PRINTABLE)
-            self._scrambles = [fresh[at : at + 20] for at in range(0, len(fresh), 20)]
-        return self._scrambles.pop()
+        return self.greetings.scramble()
+
+    def greeting(self, listener: ListenerRuntime) -> GreetingTemplate:
+        """The greeting of a listener."""
+        return self.greetings.of(listener)
+
+    def login_variables(self, listener: ListenerRuntime, session: Session) -> dict[str, str]:
+        """What the OK of a login reports."""
+        return self.greetings.login_variables(listener, session)
 
     def wall_clock(self) -> float:
         """Seconds since 1970."""
@@ -399,95 +381,6 @@ class Plane:
     def resolve_name(self, address: str, callback: Callable[[str | None], None]) -> None:
         """Tell the host name of an address."""
         self.names.resolve(address, callback)
-
-    def greeting(self, listener: ListenerRuntime) -> GreetingTemplate:
-        """The greeting of a listener; made again when something about its servers has changed."""
-        generation = self.board.get(GENERATION)
-        if generation != self._greetings_of:
-            self._greetings_of = generation
-            self._greetings.clear()
-            self._best.clear()
-        template = self._greetings.get(listener)
-        if template is None:
-            template = self._greetings[listener] = GreetingTemplate(self._greeting(listener))
-        return template
-
-    def _greeting(self, listener: ListenerRuntime) -> Greeting:
-        facts = [server.facts for server in listener.service.targets if server.facts.version]
-        version = str(listener.service.params.get("version_string") or "")
-        capabilities = BASE_CAPABILITIES
-        charset = 8
-        if facts:
-            lowest = min(facts, key=lambda each: _version_key(each.version))
-            if not version:
-                version = lowest.version
-                if version.startswith("10"):
-                    version = f"5.5.5-{version}"
-            common = -1
-            for each in facts:
-                common &= each.capabilities
-            capabilities &= common | CLIENT_MYSQL
-            if all(
-                "mariadb" in each.version.lower() and not each.capabilities & CLIENT_MYSQL for each in facts
-            ):
-                capabilities = (capabilities & ~CLIENT_MYSQL) | (EXTENDED_CAPABILITIES & common)
-            best = self._find_best(listener.service)
-            if best is not None:
-                charset = best.facts.charset or 8
-        else:
-            capabilities &= ~(CLIENT_SESSION_TRACK | CLIENT_DEPRECATE_EOF)
-        if listener.tls is not None:
-            capabilities |= CLIENT_SSL
-        return Greeting(
-            version or f"5.5.5-{UNKNOWN_VERSION}-fairlead-{__version__}", 0, bytes(20), capabilities, charset
-        )
-
-    def _best_server(self, service: ServiceRuntime) -> Server | None:
-        """The server whose variables and character set stand for the service."""
-        if service not in self._best:
-            self._best[service] = self._find_best(service)
-        return self._best[service]
-
-    def _find_best(self, service: ServiceRuntime) -> Server | None:
-        known = [server for server in service.targets if server.facts.version]
-
-        def worth(server: Server) -> int:
-            status = self.board.server(server.slot, STATUS)
-            return 3 if status & MASTER else 2 if status & SLAVE else 1 if status & RUNNING else 0
-
-        return max(known, key=worth, default=None)
-
-    def login_variables(self, listener: ListenerRuntime, session: Session) -> dict[str, str]:
-        """What the OK of a login reports."""
-        best = self._best_server(listener.service)
-        values = best.facts.variables if best is not None else {}
-        version = best.facts.version if best is not None else ""
-        reported = {
-            "threads_connected": str(self.board.sum_service(listener.service.slot, V_SESSIONS)),
-            "connection_id": str(session.id & 0xFFFFFFFF),
-        }
-        assert set(reported) == set(ALWAYS_REPORTED)
-        for name, value in listener.metadata:
-            if value is None:
-                found = self._auto_value(name, values, version, session)
-                if found is None:
-                    continue
-                name, value = found
-            reported[name] = value
-        return reported
-
-    def _auto_value(
-        self, name: str, values: dict[str, str], version: str, session: Session
-    ) -> tuple[str, str] | None:
-        if name == "maxscale":
-            return name, __version__
-        if name in ("character_set_client", "character_set_connection", "character_set_results"):
-            charset = charset_of(session.charset)
-            return (name, charset) if charset else None
-        if name == "tx_isolation" and _version_key(version) >= (11,):
-            name = "transaction_isolation"
-        value = values.get(name) or values.get("tx_isolation" if name == "transaction_isolation" else name)
-        return None if value is None else (name, value)
 
     def reload_accounts(self, service: ServiceRuntime, callback: Callable[[], None]) -> None:
         """Ask for fresh accounts; the callback follows in any case, within a limit of time."""
@@ -524,6 +417,7 @@ class Plane:
         """Why there is no place for a session that has logged in; empty if there is."""
         if self._is_full(session.service):
             return "Too many connections"
+        self.deadlines.login_ends(session.connection)
         self.sessions[session.id] = session
         session.service.sessions.add(session)
         self.board.set(self._own + W_SESSIONS, len(self.sessions))
@@ -551,18 +445,14 @@ class Plane:
         """Begin to open a connection to a server."""
         server: Server = backend.server
         params = server.definition.params
-        preamble = b""
-        if params.get("proxy_protocol"):
-            if session.local_socket:
-                raise OSError("a client of a Unix socket cannot be announced by the PROXY protocol")
-            preamble = self._preamble(session, params)
-        channel = self._channel(
-            self._socket_to(params), backend, encrypted=server.tls is not None, connecting=True
-        )
+        header = preamble(self.names, session, params)
+        fd = dial(self.names, params, str(self.globals.get("local_address") or ""))
+        channel = self._channel(fd, backend, encrypted=server.tls is not None, connecting=True)
         self._set_water_marks(channel)
         backend.opened(channel)
-        if preamble:
-            channel.send(bytearray(preamble), 0, len(preamble))
+        self.deadlines.opening(session, backend)
+        if header:
+            channel.send(bytearray(header), 0, len(header))
 
     def open_later(self, session: Session) -> None:
         """Have the session open its planned connections when it has lived a moment."""
@@ -579,25 +469,6 @@ class Plane:
         if planned:
             self.loop.call_later(max(1000, planned[0][0] - now) / 1e6, self._open_planned)
 
-    def _socket_to(self, params: dict[str, Any]) -> int:
-        """The descriptor of a connection that is being opened; OSError if that fails at once."""
-        if params.get("socket"):
-            return _connect_unix(str(params["socket"]))
-        family, target = self.names.address_of(str(params["address"]), int(params["port"]))
-        local = str(self.globals.get("local_address") or "")
-        if local:
-            local = str(self.names.address_of(local, 0)[1][0])
-        fd = sys_connect(family, target[0], target[1], local)
-        if fd < 0:
-            raise OSError(-fd, os.strerror(-fd))
-        return fd
-
-    def _preamble(self, session: Session, params: dict[str, Any]) -> bytes:
-        address = str(params["address"])
-        if not address.replace(".", "").isdigit() and ":" not in address:
-            address = str(self.names.address_of(address, int(params["port"]))[1][0])
-        return build_v1(session.remote, session.remote_port, address, int(params["port"]))
-
     def start_tls(self, session: Session, backend: Backend) -> None:
         """Switch a server connection to TLS."""
         channel = backend.channel
@@ -610,8 +481,9 @@ class Plane:
             on_ready=backend.login.tls_ready,
         )
 
-    def backend_closed(self) -> None:
+    def backend_closed(self, backend: Backend) -> None:
         """A server connection was closed."""
+        self.deadlines.backend_closed(backend)
         self.board.add(self._own + W_FDS, -1)
 
     def backend_refused(self, backend: Backend) -> None:
@@ -753,11 +625,7 @@ class Plane:
 
     def _tick(self) -> None:
         self.loop.call_later(TICK_SECONDS, self._tick)
-        now = self.poller.now_us
-        for connection in list(self.connections):
-            self._tick_connection(connection, now)
-        for session in list(self.sessions.values()):
-            self._tick_session(session, now)
+        self.deadlines.tick(self.sessions, self.poller.now_us)
         board, own, classifier = self.board, self._own, self.classifier
         board.set(own + W_QC_HITS, classifier.hits)
         board.set(own + W_QC_MISSES, classifier.misses)
@@ -766,47 +634,11 @@ class Plane:
         board.set(own + W_QC_SIZE, classifier.size)
         board.set(own + W_WAKEUPS, self.poller.wakeups)
 
-    def _tick_connection(self, connection: ClientConnection, now: int) -> None:
-        session, channel = connection.session, connection.channel
-        if session is None or channel is None:
-            return
-        age = (now - connection.accepted_us) // 1000
-        if not connection.ready and not session.closed and age > LOGIN_TIMEOUT_MS:
-            session.close("the login took too long")
-        elif channel.finishing:
-            connection.goodbye_ms += int(TICK_SECONDS * 1000)
-            if connection.goodbye_ms > GOODBYE_TIMEOUT_MS:
-                channel.close()
-                connection.on_closed("did not close in time")
-
-    def _tick_session(self, session: Session, now: int) -> None:
-        params = session.service.params
-        idle_ms = (now - session.active_us) // 1000
-        wait = int(params.get("wait_timeout") or 0)
-        if wait and idle_ms > wait and not session.expecting:
-            session.log_warning(
-                f"Session of {session.user}@{session.remote} was idle for {idle_ms // 1000} s: closing"
-            )
-            session.close("Timed out", code=1927, message="Connection killed by Fairlead: Timed out")
-            return
-        for backend in session.backends:
-            if (
-                backend.in_use()
-                and backend.state < 4
-                and now - backend.opened_us > BACKEND_CONNECT_TIMEOUT_MS * 1000
-            ):
-                session.backend_gone(backend, "the connection was not established in time")
-                if session.closed:
-                    return
-        keepalive = int(params.get("connection_keepalive") or 0)
-        if keepalive and (
-            idle_ms < keepalive or session.expecting or params.get("force_connection_keepalive")
-        ):
-            session.keep_alive(keepalive, now)
-        session.router.tick()
-
     def session_closed(self, session: Session) -> None:
         """A session has ended."""
+        connection = session.connection
+        if connection.channel is not None and connection.channel.finishing:
+            self.deadlines.goodbye(connection, self.poller.now_us)
         if self.sessions.pop(session.id, None) is not None:
             session.service.sessions.discard(session)
             self.board.set(self._own + W_SESSIONS, len(self.sessions))
@@ -857,17 +689,6 @@ class Plane:
             _log.log(level, "%s", text, extra={"session": session.id, "object": session.service.name})
 
 
-def _connect_unix(path: str) -> int:
-    """The descriptor of a connection to a Unix socket."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        sock.connect(path)
-    except OSError:
-        sock.close()
-        raise
-    return sock.detach()
-
-
 def _address(params: dict[str, Any]) -> tuple[Any, ...]:
     return params.get("socket"), params.get("address"), params.get("port")
 
@@ -875,16 +696,6 @@ def _address(params: dict[str, Any]) -> tuple[Any, ...]:
 def _reduced(address: str) -> str:
     """An IPv4 address that came mapped into IPv6, as IPv4."""
     return address.removeprefix("::ffff:") if "." in address else address
-
-
-def _version_key(version: str) -> tuple[int, ...]:
-    """The numbers at the beginning of a version."""
-    numbers = []
-    for part in version.replace("-", ".").split("."):
-        if not part.isdigit():
-            break
-        numbers.append(int(part))
-    return tuple(numbers)
 
 
 def _send_and_close(fd: int, data: bytes) -> None:
