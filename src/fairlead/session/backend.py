@@ -173,6 +173,8 @@ class Backend(Handler):
         self.failure = ""
         self.last_error = ""
         self.replay_failed = False
+        # When it was lost nothing had been sent of what was owed.
+        self.lost_unsent = False
         self.current_read = False
         self.tls = False
         self._board = board
@@ -471,6 +473,7 @@ class Backend(Handler):
         command = self.head_command
         entry_id = self.head_id
         self._replying = False
+        self.sent_to_client = False
         self.pending -= 1
         if kind == _K_CLIENT:
             self._board.add(self.counters + _S_ACTIVE, -1)

@@ -83,6 +83,7 @@ cdef class Session(BackendOwner):
     cdef public Py_ssize_t counters
     cdef public str last_reason
     cdef public object queries
+    cdef public bint own_reply
     cdef public bint ready
     cdef public bint planning
     cdef public str pending_database

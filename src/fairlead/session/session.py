@@ -186,6 +186,8 @@ class Session(BackendOwner):
         self.stream_targets: list[Backend] = []
         self.closed = False
         self.waiting = False
+        # A reply of the session's own is owed: no other may overtake it.
+        self.own_reply = False
         self.ready = False
         # Connections are planned, and the host will say when to open them.
         self.planning = False
@@ -286,6 +288,8 @@ class Session(BackendOwner):
         statement.replies = True
         statement.continues = end - start - 4 == _MAX_PACKET
         self.active_us = self.client.poller.now_us
+        if self.own_reply:
+            return _WAIT
         if command == _COM_QUERY:
             result = self._query(statement)
         elif command == _COM_QUIT:
@@ -445,7 +449,10 @@ class Session(BackendOwner):
         """Check the access; 0 if the command may be routed."""
         if self.expecting:
             return WAIT
-        refused = self.check_database(self.account, database, self.role)
+        # The servers know it best, unless the client is another user there.
+        refused = 0
+        if self.backend_user != self.user:
+            refused = self.check_database(self.account, database, self.role)
         if refused:
             if self.looked_again_for != database:
                 # It may have been created or granted a moment ago: look again before refusing.
@@ -481,6 +488,7 @@ class Session(BackendOwner):
             self.close("killed by its own request")
             return FAILED
         self.expecting += 1
+        self.own_reply = True
         self.host.forward_kill(message, self)
         return ROUTED
 
@@ -503,6 +511,7 @@ class Session(BackendOwner):
         """The KILL of this session has been carried out everywhere."""
         if not self.closed:
             self.expecting -= 1
+            self.own_reply = False
             self._send_bytes(packets.build_ok(1, status=self._status()))
             self.resume_client()
 
@@ -734,6 +743,7 @@ class Session(BackendOwner):
     def backend_gone(self, backend: Backend, reason: str, permanent: bool = False) -> None:
         """The connection was lost or is given up; the router decides what follows."""
         kind, command = K_NONE, 0
+        backend.lost_unsent = not backend.pending
         if backend.owes(K_CLIENT):
             kind, command = K_CLIENT, backend.head_command
         partial = backend.sent_to_client and backend.pending > 0 and backend.head_kind == K_CLIENT
@@ -804,18 +814,23 @@ class Session(BackendOwner):
     def close(
         self, reason: str, log: str = "", code: int = 0, message: str = "", sqlstate: str = "08S01"
     ) -> None:
-        """End the session. With `code` the client is told why before the connection closes."""
+        """End the session. With `code` the client is told why before the connection closes, unless it is
+        in the middle of a reply.
+        """
         if self.closed:
             return
         self.closed = True
         self.close_reason = reason
+        in_reply = False
         for backend in self.backends:
+            if backend.pending and backend.head_kind == _K_CLIENT and backend.sent_to_client:
+                in_reply = True
             if backend.state == _B_READY and backend.channel is not None and backend.pending == 0:
                 backend.channel.close_with(_QUIT)
             backend.close()
         if log:
             self.log_error(f"{log}. Closing session of {self.user}@{self.remote}: {reason}")
-        if code and not self.client.closed:
+        if code and not in_reply and not self.client.closed:
             self.client_error(1, code, sqlstate, message)
         if self.ready:
             self._count_end()

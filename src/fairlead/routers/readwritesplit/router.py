@@ -155,6 +155,11 @@ _READ_ONLY_TEXT = (
     "The MariaDB server is running with the --read-only option so it cannot execute this statement"
 )
 
+_LOST_WRITE_TEXT = (
+    "The primary was lost while this statement was under way: it may have been executed. "
+    "Until there is a primary again the service is read-only (--read-only)"
+)
+
 
 class RwsSession(RouterSession):
     """`master`: the primary of the session; `trx_target`: the server of the open transaction."""
@@ -759,7 +764,8 @@ class RwsSession(RouterSession):
     def _lost_write(self, backend: Backend) -> None:
         session = self.session
         if self.config.master_failure_mode == ERROR_ON_WRITE:
-            session.client_error(1, 1290, "HY000", _READ_ONLY_TEXT)
+            text = _READ_ONLY_TEXT if backend.lost_unsent else _LOST_WRITE_TEXT
+            session.client_error(1, 1290, "HY000", text)
             session.resume_client()
             return
         session.close(

@@ -1,0 +1,148 @@
+"""What the simulation found once, as scenarios of their own: fixed scripts, many timings."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from fairlead.routers.readwritesplit import router as readwritesplit
+
+from . import wire_format as fmt
+from .client import Client, Sent, Write
+from .world import World
+
+TIMINGS = range(1, 41)
+
+
+class Scripted(Client):
+    """Sends groups of statements; a group goes out at once, the next one when all its replies are there."""
+
+    def __init__(self, world: World, number: int, script: list[list[str]]) -> None:
+        super().__init__(world, number, random.Random(number))
+        self.script = list(script)
+        self.script_left = 1000
+        self.user, self.password, self.wrong = "app", "secret", False
+        self.slow = self.pipelines = False
+        self.reconnects = 1000
+        self.heard: list[tuple[str, fmt.Reply]] = []
+
+    def _go_on(self) -> None:
+        self._waiting = False
+        if self.state != "ready" or self.sent:
+            return
+        if not self.script:
+            return
+        for sql in self.script.pop(0):
+            token = sql.split("'")[1] if sql.startswith("SELECT") else ""
+            what = {"S": "read", "I": "write", "K": "kill", "B": "begin"}[sql[0]]
+            what = "big" if "REPEAT" in sql else what
+            write = Write(sql.split("'")[1]) if what == "write" else None
+            self._send(what, sql, token=token, write=write)
+
+    def _replied(self, sent: Sent, reply: fmt.Reply) -> None:
+        self.heard.append((sent.sql, reply))
+        super()._replied(sent, reply)
+
+
+def world_of(seed: int, servers: int = 2) -> World:
+    """A world without faults or clients of its own."""
+    for shift in range(1000):
+        world = World(seed + 1000 * shift, faults=False)
+        if len(world.nodes) == servers:
+            world.clients = []
+            return world
+    raise AssertionError("no seed has so many servers")
+
+
+def set_parameters(world: World, **values: object) -> None:
+    """Change parameters of the service before anybody connects."""
+    world.service.params.update(values)
+    world.service.router_config = readwritesplit.make_config(world.service.params)
+
+
+def run_until(world: World, done: Callable[[], bool]) -> None:
+    """Let time pass until something is so."""
+    limit = world.clock.now + 60_000_000
+    while not done():
+        assert world.clock.now < limit and world.clock.step(), "\n".join(world.transcript[-30:])
+
+
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_no_reply_overtakes_that_of_a_kill(seed: int) -> None:
+    """KILL is answered by the session itself: what was sent behind it has to wait."""
+    world = world_of(seed)
+    victim = Scripted(world, 1, [["SELECT 'a', v FROM t WHERE id = 1"]])
+    killer = Scripted(
+        world,
+        2,
+        [
+            ["SELECT 'b', v FROM t WHERE id = 1 FOR UPDATE"],
+            ["KILL 1", "SELECT 'c', v FROM t WHERE id = 2 FOR UPDATE", "SELECT 'd', v FROM t WHERE id = 1"],
+        ],
+    )
+    world.clients = [victim, killer]
+    world.disturbed = True
+    victim.connect()
+    run_until(world, lambda: bool(victim.heard))
+    killer.connect()
+    run_until(world, lambda: len(killer.heard) == 4)
+    assert not world.findings
+    assert [reply.rows[0][0] if reply.rows else "ok" for _, reply in killer.heard] == ["b", "ok", "c", "d"]
+
+
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_no_error_in_the_middle_of_a_result(seed: int) -> None:
+    """A session that is killed while its client reads a result ends without a word."""
+    world = world_of(seed)
+    victim = Scripted(world, 1, [["SELECT 'a', REPEAT('x', 200) FROM seq_1_to_400"]])
+    killer = Scripted(world, 2, [["KILL 1"]])
+    world.clients = [victim, killer]
+    world.disturbed = True
+    victim.connect()
+    run_until(world, lambda: bool(victim.sent))
+    killer.connect()
+    run_until(world, lambda: bool(killer.heard) and victim.state == "gone")
+    assert not world.findings
+
+
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_a_write_that_may_have_happened_is_not_called_refused(seed: int) -> None:
+    """With error_on_write the client is told when nobody knows what became of its statement."""
+    world = world_of(seed)
+    set_parameters(world, master_failure_mode="error_on_write", lazy_connect=False)
+    client = Scripted(world, 1, [["SELECT 'a', v FROM t WHERE id = 1"], ["INSERT INTO log VALUES ('b')"]])
+    world.clients = [client]
+    world.disturbed = True
+    client.connect()
+    run_until(world, lambda: any(sent.what == "write" for sent in client.sent))
+    primary = world.nodes[0]
+    run_until(world, lambda: any(each.busy is not None for each in primary.connections.values()))
+    primary.crash()
+    run_until(world, lambda: len(client.heard) == 2)
+    error = client.heard[1][1]
+    assert error.code == 1290 and "may have been executed" in error.message
+    assert client.state == "ready"
+
+
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_a_read_is_repeated_also_after_others(seed: int) -> None:
+    """A lost read goes to another server, although its connection has answered others before."""
+    world = world_of(seed, servers=3)
+    set_parameters(world, master_accept_reads=False, max_slave_connections=1, retry_failed_reads=True)
+    script = [[f"SELECT '{token}', v FROM t WHERE id = 1"] for token in "abc"]
+    client = Scripted(world, 1, script)
+    world.clients = [client]
+    world.disturbed = True
+    client.connect()
+    run_until(world, lambda: len(client.heard) == 2)
+    run_until(
+        world,
+        lambda: any(each.busy is not None for node in world.nodes for each in node.connections.values()),
+    )
+    node = next(node for node in world.nodes for each in node.connections.values() if each.busy is not None)
+    node.crash()
+    run_until(world, lambda: len(client.heard) == 3)
+    assert client.heard[2][1].rows[0][0] == "c" and client.heard[2][1].rows[0][1] != node.name
+    assert not world.findings
