@@ -7,7 +7,7 @@ STAMPS  := $(VENV)/.stamps
 SOURCES := $(shell find src -name '*.pxd' -o -name '*.pyx') \
 	$(wildcard $(shell sed -n 's@^ *"\(fairlead[^"]*\)",@\1@p' src/fairlead/compiled.py | sed 's@\.@/@g; s@^@src/@; s@$$@.py@'))
 
-.PHONY: help build demo test check lint bench bench-quick bench-micro clean
+.PHONY: help build demo test check lint sim bench bench-quick bench-micro clean
 .DELETE_ON_ERROR:
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "DEMO=once make demo   the same as a short tour that ends by itself"
 	@echo "make check        linters, types, room contracts, sans-I/O tests; under a minute"
 	@echo "make test         everything needed to trust a change"
+	@echo "make sim          whole sessions under faults, simulated: SEEDS=10000, or SEED=123 with its transcript"
 	@echo "make bench        CPU per query against HAProxy and a direct connection; bench-quick: about a minute"
 	@echo "make bench-micro  the compiled modules, one by one"
 	@echo "make clean        remove everything that was built"
@@ -49,6 +50,10 @@ check: $(STAMPS)/compiled
 
 test: $(STAMPS)/compiled $(STAMPS)/mariadb
 	@tools/test.sh lint compiled pure server
+
+# SEEDS=10000: so many seeds on all cores; SEED=123: that one, with its transcript.
+sim: $(STAMPS)/compiled
+	@$(PYTHON) -m tests.sim.run $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1))
 
 bench: $(STAMPS)/compiled $(STAMPS)/mariadb $(STAMPS)/haproxy
 	@$(PYTHON) bench/run.py $(BENCH)

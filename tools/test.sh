@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH:/usr/sbin:/sbin"
 started=$SECONDS
-SANS_IO=(tests/protocol tests/sql tests/session tests/routers tests/filters)
+SANS_IO=(tests/protocol tests/sql tests/session tests/routers tests/filters tests/sim)
 
 say() { printf '\n==> %s\n' "$*"; }
 
@@ -28,6 +28,7 @@ lint() {
     ruff check .
     say "mypy --strict"
     mypy
+    mypy tests/sim
     say "contracts between the rooms"
     lint-imports
 }

@@ -96,3 +96,13 @@ def test_chained_transactions_stay_open() -> None:
     say(trx, "BEGIN", AUTOCOMMIT | IN_TRX)
     say(trx, "COMMIT AND CHAIN", AUTOCOMMIT | IN_TRX)
     assert trx.active
+
+
+def test_the_reply_ends_the_start() -> None:
+    """From the reply to BEGIN on the transaction is open, also before its first statement."""
+    trx = TrxTracker()
+    info = _classifier.classify_text("BEGIN")
+    trx.on_statement(info.trx_mask, False, False)
+    assert trx.active and trx.starting
+    trx.on_reply(AUTOCOMMIT | IN_TRX)
+    assert trx.active and not trx.starting

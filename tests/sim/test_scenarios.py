@@ -50,7 +50,7 @@ def world_of(seed: int, servers: int = 2) -> World:
     """A world without faults or clients of its own."""
     for shift in range(1000):
         world = World(seed + 1000 * shift, faults=False)
-        if len(world.nodes) == servers:
+        if len(world.nodes) == servers and world.service.params.get("master_failure_mode"):
             world.clients = []
             return world
     raise AssertionError("no seed has so many servers")
@@ -146,3 +146,21 @@ def test_a_read_is_repeated_also_after_others(seed: int) -> None:
     run_until(world, lambda: len(client.heard) == 3)
     assert client.heard[2][1].rows[0][0] == "c" and client.heard[2][1].rows[0][1] != node.name
     assert not world.findings
+
+
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_a_transaction_that_has_just_begun_does_not_survive_its_server(seed: int) -> None:
+    """After the reply to BEGIN nothing may pass as if there were no transaction."""
+    world = world_of(seed)
+    set_parameters(world, master_reconnection=True, master_failure_mode="fail_on_write")
+    client = Scripted(world, 1, [["BEGIN"]])
+    world.clients = [client]
+    world.disturbed = True
+    client.connect()
+    run_until(world, lambda: len(client.heard) == 1)
+    client.reconnects = 1000
+    client.done = True
+    world.nodes[0].crash()
+    world.nodes[0].up = True
+    run_until(world, lambda: client.state == "gone")
+    assert not world.sessions

@@ -36,6 +36,8 @@ from fairlead.config.params import defaults
 from fairlead.net.params import LISTENER_PARAMS
 from fairlead.protocol.constants import CLIENT_MYSQL
 from fairlead.protocol.handshake import Greeting, GreetingTemplate
+from fairlead.routers.readconnroute import router as readconnroute
+from fairlead.routers.readconnroute.params import PARAMS as RCR_PARAMS
 from fairlead.routers.readwritesplit import router as readwritesplit
 from fairlead.routers.readwritesplit.params import PARAMS as RWS_PARAMS
 from fairlead.session.client import ClientConnection
@@ -132,6 +134,13 @@ class World:
 
     def _make_service(self) -> None:
         rng = self.rng
+        if rng.random() < 0.15:
+            params = defaults(SERVICE_PARAMS, RCR_PARAMS)
+            params["router_options"] = ("master",)
+            self._router: Any = readconnroute
+            self._configure(params, self.servers)
+            return
+        self._router = readwritesplit
         params = defaults(SERVICE_PARAMS, RWS_PARAMS)
         params["master_accept_reads"] = rng.random() < 0.3
         params["lazy_connect"] = rng.random() < 0.3
@@ -159,8 +168,8 @@ class World:
         names = tuple(server.name for server in targets)
         runtime = ServiceRuntime(ServiceDef("Split", 0, "readwritesplit", params, names))
         runtime.targets = list(targets)
-        runtime.factory = readwritesplit.make_session
-        runtime.router_config = readwritesplit.make_config(params)
+        runtime.factory = self._router.make_session
+        runtime.router_config = self._router.make_config(params)
         runtime.accounts = _accounts()
         runtime.accounts_loaded = True
         self.service = runtime
@@ -422,8 +431,9 @@ class World:
     def reconfigure(self, rng: random.Random) -> None:
         """New parameters for new sessions."""
         params = dict(self.service.params)
-        params["max_slave_connections"] = rng.choice((1, 2, 255))
-        params["master_accept_reads"] = rng.random() < 0.5
+        if self._router is readwritesplit:
+            params["max_slave_connections"] = rng.choice((1, 2, 255))
+            params["master_accept_reads"] = rng.random() < 0.5
         targets = self.servers if rng.random() < 0.5 else [self.servers[0], *self.servers[2:]]
         self.note("admin", f"changes the service: {[server.name for server in targets]}")
         self._configure(params, targets)

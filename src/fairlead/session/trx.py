@@ -127,6 +127,9 @@ class TrxTracker:
             # Also where the parser did not see it, as in a procedure. The way back needs the parser's word.
             self.autocommit = False
         in_trans = status & (_IN_TRANS | _IN_TRANS_READONLY) != 0
+        if in_trans:
+            # It has begun: whoever loses its server now loses the transaction.
+            self.starting = False
         if self.active:
             if self.ending or not (in_trans or self.starting):
                 self.ended_only_reads = self.only_reads
