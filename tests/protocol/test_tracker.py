@@ -115,6 +115,8 @@ def consume(reply: Reply, data: bytes, sizes: list[int]) -> tuple[ReplyTracker, 
         buf = bytearray(kept)
         reached = tracker.feed(buf, 0, len(buf))
         assert 0 <= reached <= len(buf)
+        if tracker.wants_local_infile:
+            reached = tracker.feed(buf, reached, len(buf))
         consumed += reached
         kept = kept[reached:]
     return tracker, consumed
