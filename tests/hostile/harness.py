@@ -74,7 +74,7 @@ class MemoryChannel(Channel):
         self.blocked = False
         self.finishing = False
         self.want = 0
-        self.high_water = HIGH_WATER_BYTES
+        self.high_water = world.high_water or HIGH_WATER_BYTES
         self.low_water = LOW_WATER_BYTES
         self.inbox: deque[bytes | None] = deque()
         self.kept = b""
@@ -319,7 +319,7 @@ class MemoryHost:
 
 
 class ServerScript:
-    """What one server answers: `answer` gives the payloads of each reply. `mutate` may change what is sent."""
+    """What one server answers: `answer` gives the payloads of a reply; `mutate` may change what is sent."""
 
     def __init__(self, answer: Callable[[ServerConnection, bytes], list[bytes]]) -> None:
         self.answer = answer
@@ -450,6 +450,8 @@ class World:
         self.poller.now_us = 1_000_000
         self._queue: deque[Callable[[], None]] = deque()
         self.events = 0
+        # Of every channel, in bytes; 0: the usual.
+        self.high_water = 0
         capabilities = BASE_CAPABILITIES & ~CLIENT_MYSQL | EXTENDED_CAPABILITIES
         if eof:
             capabilities &= ~(1 << 24)

@@ -140,7 +140,7 @@ def answer(connection: ServerConnection, payload: bytes) -> list[bytes]:
             return [err(1243, "unknown statement")]
         if not state[f"s{number}"]:
             return [ok(status)]
-        if payload[5]:
+        if payload[5:6] == b"\x01":
             state["cursor"] = 3
             return result(connection, status | 0x40, [], columns=1)[: 3 if _eof(connection) else 2] + (
                 [] if _eof(connection) else [ok(status | 0x40, 0xFE)]

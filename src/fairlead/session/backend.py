@@ -182,7 +182,10 @@ class Backend(Handler):
         self.state = state
         self.channel = None
         if channel is not None:
+            blocked = channel.blocked
             channel.close()
+            if blocked:
+                self.owner.backend_blocked(self, False)
         self.owner.backend_closed()
         board, base = self._board, self._counters
         board.add(base + S_CONNECTIONS, -1)
@@ -391,6 +394,9 @@ class Backend(Handler):
                 self.swallow = False
             new = tracker.feed(buf, pos, end)
             kind = self.head_kind
+            if tracker.kind == _R_BROKEN or (tracker.wants_local_infile and kind != _K_CLIENT):
+                self.owner.backend_gone(self, "the server sent a reply that makes no sense")
+                return end
             if new > pos and kind == _K_CLIENT:
                 forward = not self.swallow
                 if forward and not self.sent_to_client:
@@ -403,9 +409,6 @@ class Backend(Handler):
                     self.sent_to_client = True
                     self.owner.client_bytes(self, buf, pos, new)
             if tracker.done:
-                if tracker.kind == _R_BROKEN:
-                    self.owner.backend_gone(self, "the server sent a reply that makes no sense")
-                    return end
                 self._finish_reply()
                 if self.state != _B_READY and self.state != _B_REPLAY:
                     return new
@@ -419,6 +422,7 @@ class Backend(Handler):
         command = self.head_command
         entry_id = self.head_id
         self._replying = False
+        self.sent_to_client = False
         self.pending -= 1
         if kind == _K_CLIENT:
             self._board.add(self._counters + S_ACTIVE, -1)
