@@ -4,6 +4,7 @@ from fairlead.net.syscalls cimport EpollSet
 
 cdef class Watched:
     cdef public int fd
+    cdef public long long born
     cpdef void on_event(self, unsigned int events) except *
     cpdef void on_deferred(self) except *
 

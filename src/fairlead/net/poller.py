@@ -36,6 +36,8 @@ class Watched:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        # The wake-up in which it was watched.
+        self.born = -1
 
     def on_event(self, events: int) -> None:
         """The descriptor is ready: `events` is the epoll mask."""
@@ -66,6 +68,7 @@ class Poller:
         while fd >= len(self.table):
             self.table.extend([None] * len(self.table))
         self.table[fd] = watched
+        watched.born = self.wakeups
         try:
             self.epoll.add(fd, events)
         except OSError:
@@ -114,7 +117,8 @@ class Poller:
                 self.guest_ready = True
                 continue
             watched = self.table[fd]
-            if watched is not None:
+            # Watched since the wait: the event is about one that was closed and had the same descriptor.
+            if watched is not None and watched.born != self.wakeups:
                 try:
                     watched.on_event(events)
                 except Exception as error:
