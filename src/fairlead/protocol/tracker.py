@@ -64,7 +64,12 @@ _PREPARED_COLUMNS_END = 7
 _TEXT = 8
 _STREAM = 9
 
+# A packet that decides something, and is therefore kept until it is whole, has at most so many bytes: messages,
+# names of files and session state are far below.
+DECIDING_BYTES_MAX = 1024 * 1024
+
 _MAX = MAX_PACKET
+_DECIDING_MAX = DECIDING_BYTES_MAX
 _DEPRECATE_EOF = CLIENT_DEPRECATE_EOF
 _CACHE_METADATA = MARIADB_CLIENT_CACHE_METADATA
 _MORE_RESULTS = SERVER_MORE_RESULTS_EXIST
@@ -176,7 +181,7 @@ class ReplyTracker:
                     return pos
                 first = p[body]
                 if first == 0xFF or (first == 0xFE and length < (_MAX if self._no_eof else 9)):
-                    if length == _MAX:
+                    if length > _DECIDING_MAX:
                         self._broken()
                         return pos
                     if end - body < length:
@@ -203,7 +208,7 @@ class ReplyTracker:
                 pos = body
                 continue
             if state == _COLUMNS or state == _PARAMETERS or state == _PREPARED_COLUMNS:
-                if length == _MAX or length == 0:
+                if length > _DECIDING_MAX or length == 0:
                     self._broken()
                     return pos
                 if body == end:
@@ -235,7 +240,7 @@ class ReplyTracker:
                         pos += self._skip
                         self._skip = 0
                 continue
-            if length == _MAX or length == 0:
+            if length > _DECIDING_MAX or length == 0:
                 self._broken()
                 return pos
             if end - body < length:
