@@ -28,7 +28,7 @@ cdef class Channel(Watched):
     cdef public bint blocked
     cdef public Py_ssize_t want
     cdef bint _readable
-    cdef bint _ended
+    cdef public bint _ended
     cdef bint _deferred
     cdef public bint finishing
     cdef str _failure

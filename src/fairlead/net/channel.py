@@ -176,7 +176,7 @@ class Channel(Watched):
             self._later()
 
     def _gather(self, kept: bytearray) -> None:
-        """Add to a packet that is not whole yet; a large one that comes slowly must not be copied each time."""
+        """Add to a packet that is not whole yet; one that comes slowly must not be copied each time."""
         if not self._readable:
             return
         buf = self.poller.buffer

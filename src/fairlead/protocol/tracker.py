@@ -64,8 +64,8 @@ _PREPARED_COLUMNS_END = 7
 _TEXT = 8
 _STREAM = 9
 
-# A packet that decides something, and is therefore kept until it is whole, has at most so many bytes: messages,
-# names of files and session state are far below.
+# A packet that decides something, and is therefore kept until it is whole, has at most so many bytes:
+# messages, names of files and session state are far below.
 DECIDING_BYTES_MAX = 1024 * 1024
 
 _MAX = MAX_PACKET
