@@ -68,6 +68,10 @@ class BackendLogin:
             self._sequence = buf[pos + 3] + 1
             payload = bytes(buf[pos + 4 : pos + 4 + length])
             pos += 4 + length
+            if pos < end and payload[:1] == b"\x00":
+                # It would be taken for the reply to the first command.
+                self.session.backend_gone(self.backend, "the server sent data that nobody asked for")
+                return end
             try:
                 self._packet(payload)
             except ProtocolError as error:
