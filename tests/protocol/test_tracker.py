@@ -115,6 +115,8 @@ def consume(reply: Reply, data: bytes, sizes: list[int]) -> tuple[ReplyTracker, 
         buf = bytearray(kept)
         reached = tracker.feed(buf, 0, len(buf))
         assert 0 <= reached <= len(buf)
+        if tracker.wants_local_infile:
+            reached = tracker.feed(buf, reached, len(buf))
         consumed += reached
         kept = kept[reached:]
     return tracker, consumed
@@ -205,3 +207,17 @@ def test_an_empty_first_packet_is_broken() -> None:
 
 def test_commands_without_a_reply() -> None:
     assert expects_reply(COM_QUERY) and not expects_reply(COM_STMT_CLOSE)
+
+
+@pytest.mark.parametrize("head", [[], [b"\x01"], [b"\x01", COLUMN]], ids=["first", "definition", "row"])
+@pytest.mark.parametrize("first", [b"\x00", b"\xfe", b"\xff"])
+def test_a_deciding_packet_is_not_collected_without_limit(head: list[bytes], first: bytes) -> None:
+    data = b"".join(packets.frame(number, payload) for number, payload in enumerate(head, 1))
+    data += (MAX_PACKET - 1).to_bytes(3, "little") + b"\x09" + first + b"x" * 100
+    tracker = ReplyTracker()
+    tracker.begin(COM_QUERY, NEW)
+    reached = tracker.feed(bytearray(data), 0, len(data))
+    if first == b"\x00" and len(head) == 2:
+        assert reached == len(data) and not tracker.done, "a row is passed on as it comes"
+    else:
+        assert tracker.done and tracker.kind == R_BROKEN

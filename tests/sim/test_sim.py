@@ -79,10 +79,9 @@ class RepeatsWrites(RwsSession):
 
     def backend_lost(self, backend: Any, kind: int, command: int, reason: str, permanent: bool) -> None:
         session = self.session
-        other = self.usable_master()
-        if kind == K_CLIENT and self.write is not None and other is not None and not session.closed:
-            if other.in_use() or session.open_backend(other):
-                session.send(other, self._revive(self.write, COM_QUERY), 0, False)
+        if kind == K_CLIENT and self.write is not None and not session.closed:
+            if session.open_backend(backend):
+                session.send(backend, self._revive(self.write, COM_QUERY), 0, False)
                 return
         super().backend_lost(backend, kind, command, reason, permanent)
 

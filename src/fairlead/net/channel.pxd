@@ -28,7 +28,7 @@ cdef class Channel(Watched):
     cdef public bint blocked
     cdef public Py_ssize_t want
     cdef bint _readable
-    cdef bint _ended
+    cdef public bint _ended
     cdef bint _deferred
     cdef public bint finishing
     cdef str _failure
@@ -52,6 +52,8 @@ cdef class Channel(Watched):
     @cython.locals(poller=Poller, buf=bytearray, kept=bytearray, used=Py_ssize_t, room=Py_ssize_t, n=Py_ssize_t,
                    position=Py_ssize_t, need=Py_ssize_t)
     cpdef void read(self) except *
+    @cython.locals(buf=bytearray, used=Py_ssize_t, n=Py_ssize_t, position=Py_ssize_t)
+    cdef void _gather(self, bytearray kept) except *
     cdef void _keep(self, bytearray buf, Py_ssize_t start, Py_ssize_t end) except *
     cpdef void _queue(self, bytearray buf, Py_ssize_t start, Py_ssize_t end) except *
     @cython.locals(n=Py_ssize_t, size=Py_ssize_t)

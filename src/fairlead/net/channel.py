@@ -146,9 +146,10 @@ class Channel(Watched):
         kept = self._kept
         if kept is not None:
             used = len(kept)
-            need = self.want
-            if need < used + _HEADROOM:
-                need = used + _HEADROOM
+            if used < self.want:
+                self._gather(kept)
+                return
+            need = used + _HEADROOM
             if need > len(buf):
                 buf = bytearray(need)
             buf[0:used] = kept
@@ -166,9 +167,9 @@ class Channel(Watched):
                     return
             elif n < room and not self._ended:
                 self._readable = False
-        elif used == 0:
-            return
         used += n
+        if used == 0:
+            return
         position = 0
         if self.finishing:
             position = used
@@ -179,6 +180,34 @@ class Channel(Watched):
                 return
         if position < used:
             self._keep(buf, position, used)
+        if self._readable and not self.paused:
+            self._later()
+
+    def _gather(self, kept: bytearray) -> None:
+        """Add to a packet that is not whole yet; one that comes slowly must not be copied each time."""
+        if not self._readable:
+            return
+        buf = self.poller.buffer
+        n = sys_recv(self.fd, buf, 0, len(buf))
+        if n == _EAGAIN:
+            self._readable = False
+            return
+        if n <= 0:
+            self._lost("connection closed by peer" if n == 0 else os.strerror(-n))
+            return
+        if n < len(buf) and not self._ended:
+            self._readable = False
+        kept += buf[0:n]
+        used = len(kept)
+        if used >= self.want:
+            self.want = 0
+            self._kept = None
+            position = self.handler.on_data(kept, 0, used)
+            if self.closed:
+                return
+            # What came in the meantime by close_gracefully is not wanted any more.
+            if position < used and not self.finishing:
+                self._keep(kept, position, used)
         if self._readable and not self.paused:
             self._later()
 

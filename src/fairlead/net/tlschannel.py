@@ -2,6 +2,9 @@
 
 The channel starts in plain text (greeting, request for TLS) and is switched once by `start_tls`; from then
 on what is received goes through the memory BIOs of the `ssl` module. The handshake runs inside of `read`.
+
+Invariant: what is received and not handed over stays below UNREAD_BYTES_MAX and one receive buffer, apart
+from what the handler itself wants to see whole.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from fairlead.net.syscalls import sys_recv
 PLAIN_BYTES = 64 * 1024
 # At most so many pieces per turn, so that one busy connection does not starve the others.
 PIECES_PER_TURN = 16
+# With so many bytes not deciphered yet nothing more is received: the kernel holds the sender back.
+UNREAD_BYTES_MAX = 256 * 1024
 _EAGAIN = -11
 
 
@@ -32,6 +37,10 @@ class TlsChannel(Channel):
         self._handshaking = False
         self._on_ready: Callable[[], None] | None = None
         self._plain = bytearray()
+        # The handler is shown once more what it has not consumed.
+        self._again = False
+        # The kernel may have more, although no event will say so.
+        self._more = False
 
     @property
     def cipher(self) -> str:
@@ -75,27 +84,32 @@ class TlsChannel(Channel):
         except (ssl.SSLError, ssl.CertificateError) as error:
             self._flush_tls()
             self._lost(f"TLS: {getattr(error, 'reason', None) or error}")
+            return
+        if self._more and not self.paused and not self.closed:
+            self.poller.defer(self)
 
     def _receive(self) -> None:
         """Move what the kernel has into the BIO; the remainder of plain-text times goes first."""
         kept = self.take_kept()
         if kept:
             self._incoming.write(kept)
+        if self._incoming.pending >= UNREAD_BYTES_MAX:
+            self._more = True
+            return
+        self._more = False
         buf = self.poller.buffer
-        while True:
-            n = sys_recv(self.fd, buf, 0, len(buf))
-            if n == _EAGAIN:
-                return
-            if n < 0:
-                self._lost(os.strerror(-n))
-                return
-            if n == 0:
-                self._incoming.write_eof()
-                self._ended_tls = True
-                return
-            self._incoming.write(memoryview(buf)[:n])
-            if n < len(buf):
-                return
+        n = sys_recv(self.fd, buf, 0, len(buf))
+        if n == _EAGAIN:
+            return
+        if n < 0:
+            self._lost(os.strerror(-n))
+            return
+        if n == 0:
+            self._incoming.write_eof()
+            return
+        self._incoming.write(memoryview(buf)[:n])
+        # No other event will tell of an end that came with these bytes.
+        self._more = n == len(buf) or self._ended
 
     def _handshake(self) -> None:
         assert self._tls is not None
@@ -141,9 +155,6 @@ class TlsChannel(Channel):
             if not piece:
                 return
         self.defer_again()
-
-    _again = False
-    _ended_tls = False
 
     def defer_again(self) -> None:
         """Go on in the next turn."""

@@ -19,7 +19,7 @@ cdef class Reader:
     cpdef bytes until_null(self)
     cpdef bytes rest(self)
 
-@cython.locals(size=Py_ssize_t)
+@cython.locals(number="long long")
 cpdef bytes frame(int sequence, bytes payload)
 cpdef bytes lenenc(unsigned long long value)
 cpdef bytes lenenc_string(bytes value)

@@ -23,7 +23,8 @@ from fairlead.protocol.errors import ProtocolError, malformed
 def frame(sequence: int, payload: bytes) -> bytes:
     """A payload as one packet, or several if it does not fit one."""
     if len(payload) < MAX_PACKET:
-        return (len(payload) | (sequence & 0xFF) << 24).to_bytes(4, "little") + payload
+        number = sequence & 0xFF
+        return (len(payload) | number << 24).to_bytes(4, "little") + payload
     parts = []
     position = 0
     while True:

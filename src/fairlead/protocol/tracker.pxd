@@ -11,6 +11,7 @@ cdef int _PREPARED_COLUMNS_END
 cdef int _TEXT
 cdef int _STREAM
 cdef Py_ssize_t _MAX
+cdef Py_ssize_t _DECIDING_MAX
 cdef long long _DEPRECATE_EOF
 cdef long long _CACHE_METADATA
 cdef int _MORE_RESULTS

@@ -6,6 +6,8 @@ first of a result, OK, EOF, ERR) only whole ones. A reply that makes no sense en
 kept, so the same chunks in other sizes give the same facts. Source: MariaDB documentation, "Result Set
 Packets" and neighbours.
 
+Behind a request for the data of LOAD DATA LOCAL `feed` stops, whatever follows.
+
 Invariant: `feed` never returns a position beyond the end of the reply.
 """
 
@@ -62,7 +64,12 @@ _PREPARED_COLUMNS_END = 7
 _TEXT = 8
 _STREAM = 9
 
+# A packet that decides something, and is therefore kept until it is whole, has at most so many bytes:
+# messages, names of files and session state are far below.
+DECIDING_BYTES_MAX = 1024 * 1024
+
 _MAX = MAX_PACKET
+_DECIDING_MAX = DECIDING_BYTES_MAX
 _DEPRECATE_EOF = CLIENT_DEPRECATE_EOF
 _CACHE_METADATA = MARIADB_CLIENT_CACHE_METADATA
 _MORE_RESULTS = SERVER_MORE_RESULTS_EXIST
@@ -174,7 +181,7 @@ class ReplyTracker:
                     return pos
                 first = p[body]
                 if first == 0xFF or (first == 0xFE and length < (_MAX if self._no_eof else 9)):
-                    if length == _MAX:
+                    if length > _DECIDING_MAX:
                         self._broken()
                         return pos
                     if end - body < length:
@@ -201,8 +208,23 @@ class ReplyTracker:
                 pos = body
                 continue
             if state == _COLUMNS or state == _PARAMETERS or state == _PREPARED_COLUMNS:
+                if length > _DECIDING_MAX or length == 0:
+                    self._broken()
+                    return pos
+                if body == end:
+                    return pos
+                first = p[body]
+                if first >= 0xFB:
+                    # No definition begins so. An error in its place is the end for every client.
+                    if first != 0xFF:
+                        self._broken()
+                        return pos
+                    if end - body < length:
+                        return pos
+                    self._error(buf, body, length)
+                    pos = body + length
+                    continue
                 self._left -= 1
-                self._continued = length == _MAX
                 self._skip = length
                 pos = body
                 if self._left == 0:
@@ -218,27 +240,29 @@ class ReplyTracker:
                         pos += self._skip
                         self._skip = 0
                 continue
-            if length == _MAX or length == 0:
+            if length > _DECIDING_MAX or length == 0:
                 self._broken()
                 return pos
             if end - body < length:
                 return pos
             if state == _FIRST:
                 self._first(buf, body, length)
+                if self.wants_local_infile:
+                    # The caller has to know before anything that follows is looked at.
+                    return body + length
             elif state == _TEXT:
                 self.started = True
                 self.kind = _R_TEXT
                 self.done = True
                 if p[body] == 0xFF:
                     self._error(buf, body, length)
+            elif p[body] == 0xFF:
+                self._error(buf, body, length)
+            elif p[body] != 0xFE:
+                self._broken()
             else:
                 self._eof(buf, body, length)
-                if p[body] == 0xFF:
-                    self._error(buf, body, length)
-                elif p[body] != 0xFE:
-                    self._broken()
-                else:
-                    self._after_end(state)
+                self._after_end(state)
             pos = body + length
         return pos
 
@@ -281,13 +305,15 @@ class ReplyTracker:
         self.wants_local_infile = False
         if first == 0xFF:
             self._error(buf, body, length)
-        elif first == 0x00:
-            if self._command == _PREPARE:
+        elif self._command == _PREPARE:
+            if first == 0x00:
                 self._prepared(buf, body, length)
             else:
-                self.kind = _R_OK
-                self._ok(buf, body, length)
-                self._end_of_result()
+                self._broken()
+        elif first == 0x00:
+            self.kind = _R_OK
+            self._ok(buf, body, length)
+            self._end_of_result()
         elif first == 0xFE:
             self.kind = _R_OK
             if self._no_eof and length >= 7:

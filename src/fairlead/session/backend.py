@@ -217,7 +217,10 @@ class Backend(Handler):
         board, base = self._board, self.counters
         if not was_planned:
             if channel is not None:
+                blocked = channel.blocked
                 channel.close()
+                if blocked:
+                    self.owner.backend_blocked(self, False)
             self.owner.backend_closed(self)
             board.add(base + _S_CONNECTIONS, -1)
         if self.head_kind == K_CLIENT:
@@ -445,6 +448,9 @@ class Backend(Handler):
                 self.swallow = False
             new = tracker.feed(buf, pos, end)
             kind = self.head_kind
+            if tracker.kind == _R_BROKEN or (tracker.wants_local_infile and kind != _K_CLIENT):
+                self.owner.backend_gone(self, "the server sent a reply that makes no sense")
+                return end
             if new > pos and kind == _K_CLIENT:
                 forward = not self.swallow
                 if forward and not self.sent_to_client:
@@ -457,9 +463,6 @@ class Backend(Handler):
                     self.sent_to_client = True
                     self.owner.client_bytes(self, buf, pos, new)
             if tracker.done:
-                if tracker.kind == _R_BROKEN:
-                    self.owner.backend_gone(self, "the server sent a reply that makes no sense")
-                    return end
                 self._finish_reply()
                 if self.state != _B_READY and self.state != _B_REPLAY:
                     return new

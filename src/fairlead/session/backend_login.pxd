@@ -9,6 +9,7 @@ cdef class BackendLogin:
     cdef public Backend backend
     cdef public object greeting
     cdef int _sequence
+    cdef bint _encrypting
     cdef long long _capabilities
 
     @cython.locals(pos=Py_ssize_t, length=Py_ssize_t, p="const unsigned char *")

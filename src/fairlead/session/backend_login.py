@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from fairlead.session.backend import Backend
     from fairlead.session.session import Session
 
+# A packet of a server's login larger than this is nonsense, in bytes: an error message is the longest one.
+SERVER_PACKET_BYTES_MAX = 16 * 1024
+
 _PLUGIN = "mysql_native_password"
 _REQUIRED = CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION | CLIENT_PLUGIN_AUTH
 
@@ -46,18 +49,30 @@ class BackendLogin:
         self.greeting: Greeting | None = None
         self._sequence = 1
         self._capabilities = 0
+        # The channel is on its way to TLS.
+        self._encrypting = False
 
     def feed(self, buf: bytearray, start: int, end: int) -> int:
         """Data of the server; returns what was consumed."""
         pos = start
         p = buf
-        while end - pos >= 4:
+        # What follows the request for TLS counts only once it is decrypted.
+        while end - pos >= 4 and not self._encrypting:
             length = p[pos] | (p[pos + 1] << 8) | (p[pos + 2] << 16)
+            if length > SERVER_PACKET_BYTES_MAX:
+                self.session.backend_login_failed(
+                    self.backend, 2027, f"the server announced a login packet of {length} bytes"
+                )
+                return end
             if end - pos < 4 + length:
                 return pos
             self._sequence = p[pos + 3] + 1
             payload = bytes(buf[pos + 4 : pos + 4 + length])
             pos += 4 + length
+            if pos < end and payload[:1] == b"\x00":
+                # It would be taken for the reply to the first command.
+                self.session.backend_gone(self.backend, "the server sent data that nobody asked for")
+                return end
             try:
                 self._packet(payload)
             except ProtocolError as error:
@@ -110,10 +125,12 @@ class BackendLogin:
             raise ProtocolError(2026, "HY000", f"Server '{self.backend.server.name}' does not offer TLS")
         self._capabilities |= CLIENT_SSL
         self._send(build_ssl_request(self._capabilities, session.charset))
+        self._encrypting = True
         session.host.start_tls(session, self.backend)
 
     def tls_ready(self) -> None:
         """The channel is encrypted."""
+        self._encrypting = False
         self._sequence = 2
         self.backend.tls = True
         self._respond()

@@ -14,7 +14,7 @@ from typing import Any
 from fairlead.net.channel import Channel, Handler
 from fairlead.protocol.constants import MAX_PACKET
 from fairlead.session.backend import B_READY
-from fairlead.session.login import ChangeUser, Login
+from fairlead.session.login import LOGIN_PACKET_BYTES_MAX, ChangeUser, Login
 from fairlead.session.router import FAILED, ROUTED, WAIT
 from fairlead.session.session import Session
 
@@ -41,8 +41,9 @@ class ClientConnection(Handler):
         # Of the greeting; COM_CHANGE_USER uses it again.
         self.scramble = b""
         self._stream_left = 0
+        # The command goes on in the next packet, which is nobody's command even if no server takes it.
         self._stream_more = False
-        # The packet being streamed has no payload: the end of LOAD DATA.
+        # The packet being streamed has no payload: the end of the data of LOAD DATA.
         self._stream_empty = False
 
     def begin(self, channel: Channel, session: Session, login: Login) -> None:
@@ -61,16 +62,16 @@ class ClientConnection(Handler):
         assert session is not None and self.channel is not None
         p = buf
         pos = start
-        while self.login is not None:
-            start = pos
-            login = self.login
-            pos = login.feed(buf, start, end)
-            if pos == start or pos >= end or session.closed or self.channel.paused or login.switched:
-                # After a switch to TLS what follows is not for us before it is decrypted.
-                login.switched = False
-                return pos
         while True:
-            if self._stream_left or session.stream_targets or session.load_backend is not None:
+            while self.login is not None:
+                start = pos
+                login = self.login
+                pos = login.feed(buf, start, end)
+                if pos == start or pos >= end or session.closed or self.channel.paused or login.switched:
+                    # After a switch to TLS what follows is not for us before it is decrypted.
+                    login.switched = False
+                    return pos
+            if self._stream_left or self._stream_more or session.load_backend is not None:
                 if pos >= end:
                     return pos
                 length = self._stream(buf, pos, end)
@@ -105,8 +106,7 @@ class ClientConnection(Handler):
             pos += 4 + length
             if result == _FAILED or session.closed:
                 return end
-            if self.login is not None:
-                return pos
+            self._stream_more = length == _MAX_PACKET
             if pos == end:
                 return pos
 
@@ -118,7 +118,8 @@ class ClientConnection(Handler):
         if session.load_backend is not None:
             targets = [session.load_backend]
         for backend in targets:
-            if backend.in_use() and backend.state != _B_READY:
+            if backend.in_use() and (backend.state != _B_READY or backend.backlog):
+                # The beginning has not been sent yet.
                 session.waiting = True
                 self.channel.pause()
                 return pos
@@ -128,8 +129,8 @@ class ClientConnection(Handler):
                 return pos
             length = p[pos] | (p[pos + 1] << 8) | (p[pos + 2] << 16)
             self._stream_left = length + 4
+            self._stream_empty = length == 0 and not self._stream_more
             self._stream_more = length == _MAX_PACKET
-            self._stream_empty = length == 0
         n = end - pos
         if n > self._stream_left:
             n = self._stream_left
@@ -140,7 +141,9 @@ class ClientConnection(Handler):
         if self._stream_left == 0 and not self._stream_more:
             if session.load_backend is not None:
                 if self._stream_empty:
-                    session.load_backend = None
+                    session.loads -= 1
+                    if session.loads == 0:
+                        session.load_backend = None
             else:
                 session.stream_targets = []
         return pos + n
@@ -176,6 +179,9 @@ class ClientConnection(Handler):
         """COM_CHANGE_USER: a login inside the session."""
         session = self.session
         assert session is not None
+        if end - start - 4 > LOGIN_PACKET_BYTES_MAX:
+            session.close("change of user of more than a login may have", code=1043, message="Bad handshake")
+            return FAILED
         change = ChangeUser(self, session)
         self.login = change
         change.begin(bytes(buf[start:end]))

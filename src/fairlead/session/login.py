@@ -74,20 +74,20 @@ class Exchange:
         channel = self.connection.channel
         assert channel is not None
         if length > LOGIN_PACKET_BYTES_MAX:
-            self.refuse(1043, "08S01", "Bad handshake")
+            self.broken(1043, "08S01", "Bad handshake")
             return end
         if end - start < 4 + length:
             channel.want = 4 + length
             return start
         sequence = p[start + 3]
         if sequence != self.sequence & 0xFF:
-            self.refuse(1156, "08S01", "Got packets out of order")
+            self.broken(1156, "08S01", "Got packets out of order")
             return end
         self.sequence = sequence + 1
         try:
             self.packet(bytes(buf[start + 4 : start + 4 + length]))
         except ProtocolError as error:
-            self.refuse(error.errno, error.sqlstate, error.message)
+            self.broken(error.errno, error.sqlstate, error.message)
             return end
         return start + 4 + length
 
@@ -105,6 +105,10 @@ class Exchange:
     def refuse(self, code: int, sqlstate: str, message: str) -> None:
         """Tell the client and end."""
         raise NotImplementedError
+
+    def broken(self, code: int, sqlstate: str, message: str) -> None:
+        """The client broke the protocol: nothing more of what it sends can be understood."""
+        self.refuse(code, sqlstate, message)
 
     def accepted(self, sha1: bytes) -> None:
         """The password was right."""
@@ -359,6 +363,10 @@ class ChangeUser(Exchange):
     def refuse(self, code: int, sqlstate: str, message: str) -> None:
         self.send(packets.err_payload(code, sqlstate, message))
         self.connection.login_done()
+
+    def broken(self, code: int, sqlstate: str, message: str) -> None:
+        self.send(packets.err_payload(code, sqlstate, message))
+        self.session.close(f"change of user: {message}")
 
     def accepted(self, sha1: bytes) -> None:
         self._sha1 = sha1

@@ -68,6 +68,7 @@ cdef class Session(BackendOwner):
     cdef public long long last_prepared
     cdef public int expecting
     cdef public Backend load_backend
+    cdef public int loads
     cdef public list stream_targets
     cdef public bint closed
     cdef public bint waiting

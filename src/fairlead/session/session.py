@@ -182,7 +182,9 @@ class Session(BackendOwner):
         self.last_prepared = 0
         self.prepare_hints: tuple[Any, ...] = ()
         self.expecting = 0
+        # The server that asked for the data of LOAD DATA, and how often it did: once for each statement.
         self.load_backend: Backend | None = None
+        self.loads = 0
         self.stream_targets: list[Backend] = []
         self.closed = False
         self.waiting = False
@@ -594,8 +596,10 @@ class Session(BackendOwner):
     # -- replies
 
     def client_bytes(self, backend: Backend, buf: bytearray, start: int, end: int) -> None:
-        if backend.tracker.wants_local_infile and not backend.tracker.done:
+        if backend.tracker.wants_local_infile:
+            # From here to an empty packet the client sends data, even if the server changes its mind.
             self.load_backend = backend
+            self.loads += 1
             self.resume_client()
         self.client.send(buf, start, end)
 
@@ -603,6 +607,9 @@ class Session(BackendOwner):
         if backend.tracker.kind != R_ERR:
             client_id = backend.head_id
             buf[start + 5 : start + 9] = client_id.to_bytes(4, "little")
+            return True
+        if buf[start + 4] != 0xFF:
+            # Results came in front of the error: the client gets them, and it.
             return True
         error = packets.parse_err(bytes(buf[start + 4 : end]))
         backend.last_error = f"{error.errno}: {error.message}"
@@ -612,8 +619,6 @@ class Session(BackendOwner):
         ok = backend.tracker.kind != _R_ERR
         if kind == _K_CLIENT:
             self.expecting -= 1
-            if self.load_backend is backend:
-                self.load_backend = None
             if entry_id:
                 self._delivered(backend, command, entry_id, ok)
             if self.pending_database is not None:
@@ -633,6 +638,8 @@ class Session(BackendOwner):
                 self._verify(backend, entry_id, ok)
             if backend.state == B_READY:
                 self.router.backend_done(backend, kind, entry_id)
+            if self.waiting:
+                self.resume_client()
         elif kind == _K_REPLAY:
             self._replayed(backend, entry_id, ok)
 
@@ -679,7 +686,10 @@ class Session(BackendOwner):
         self._backend_ready(backend)
 
     def resume_client(self) -> None:
-        """Take the command that had to wait."""
+        """Take the command that had to wait, unless a server does not take what it got already."""
+        for backend in self.backends:
+            if backend.channel is not None and backend.channel.blocked:
+                return
         self.waiting = False
         self.client.resume()
 
@@ -757,8 +767,6 @@ class Session(BackendOwner):
         )
         backend.close(B_FAILED if permanent else 0)
         self.expecting -= clients
-        if self.load_backend is backend:
-            self.load_backend = None
         if self.closed:
             return
         if self.kill_message:
@@ -797,7 +805,7 @@ class Session(BackendOwner):
     def backend_blocked(self, backend: Backend, blocked: bool) -> None:
         if blocked:
             self.client.pause()
-        else:
+        elif not self.closed:
             self.resume_client()
 
     def client_blocked(self, blocked: bool) -> None:

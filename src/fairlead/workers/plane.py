@@ -8,6 +8,7 @@ when they began.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -297,15 +298,20 @@ class Plane:
         board.set(self._own + W_NEXT_SESSION, session_id + self._stride)
         connection = ClientConnection(self, listener, session_id)
         channel = self._channel(fd, connection, encrypted=listener.tls is not None)
-        session = Session(self, listener.service, session_id, connection, channel)
-        session.listener = listener
-        session.remote = remote
-        session.remote_port = port
-        session.local_socket = local
-        self._set_water_marks(channel)
-        self.connections.add(connection)
-        self.deadlines.login_begins(connection)
-        connection.begin(channel, session, Login(connection, session))
+        try:
+            session = Session(self, listener.service, session_id, connection, channel)
+            session.listener = listener
+            session.remote = remote
+            session.remote_port = port
+            session.local_socket = local
+            self._set_water_marks(channel)
+            self.connections.add(connection)
+            self.deadlines.login_begins(connection)
+            connection.begin(channel, session, Login(connection, session))
+        except Exception:
+            channel.close()
+            connection.on_closed("internal error")
+            raise
 
     def _refuse_at_door(self, remote: str, listener: ListenerRuntime) -> tuple[int, str, str] | None:
         limit = int(self.globals.get("max_auth_errors_until_block", 10))
@@ -398,7 +404,11 @@ class Plane:
         if timer is not None:
             timer.cancel()
         for callback in self._waiting_for_accounts.pop(name, ()):
-            callback()
+            try:
+                callback()
+            except Exception:
+                # A bug of ours: it costs the one who waited (its login runs out of time), not the others.
+                _log.exception("Unexpected error of one that waited for the accounts")
 
     def accounts_doubtful(self, service: ServiceRuntime) -> None:
         """A server refused a login that our accounts allowed."""
@@ -653,8 +663,20 @@ class Plane:
                 session.close("internal error", code=1105, sqlstate="HY000", message="Internal error")
             except Exception:
                 _log.exception("Closing the session failed as well")
+            if not session.client.finishing:
+                self._abandon(session)
         elif isinstance(watched, Channel):
             watched.close()
+
+    def _abandon(self, session: Session) -> None:
+        """Take a session away whose end did not come to its end: its descriptors at least are given back."""
+        for backend in session.backends:
+            with contextlib.suppress(Exception):
+                backend.close()
+        self.session_closed(session)
+        if not session.client.closed:
+            session.client.close()
+            session.connection.on_closed("internal error")
 
     async def stop(self, drain_ms: int) -> None:
         """Accept nothing more, give sessions time to end, then end them."""
