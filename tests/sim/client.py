@@ -296,7 +296,7 @@ class Client(Peer):
             write,
             value,
             expected,
-            self.trx is not None,
+            self.trx is not None and not any(each.what in _BOUNDARIES for each in self.sent),
         )
         if write is not None:
             self.writes.append(write)
@@ -586,6 +586,8 @@ class Client(Peer):
         self.autocommit = True
 
 
+# Statements after which it is open whether there is a transaction.
+_BOUNDARIES = frozenset(("begin", "commit", "rollback", "autocommit"))
 # What a client does, and how often.
 _ACTIONS = {
     "read": 30,

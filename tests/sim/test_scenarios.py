@@ -36,8 +36,8 @@ class Scripted(Client):
             return
         for sql in self.script.pop(0):
             token = sql.split("'")[1] if sql.startswith("SELECT") else ""
-            what = {"S": "read", "I": "write", "K": "kill", "B": "begin"}[sql[0]]
-            what = "big" if "REPEAT" in sql else what
+            what = {"SE": "read", "IN": "write", "KI": "kill", "BE": "begin"}[sql[:2]]
+            what = "big" if "REPEAT" in sql else "names" if sql.startswith("SET") else what
             write = Write(sql.split("'")[1]) if what == "write" else None
             self._send(what, sql, token=token, write=write)
 
@@ -164,3 +164,34 @@ def test_a_transaction_that_has_just_begun_does_not_survive_its_server(seed: int
     world.nodes[0].up = True
     run_until(world, lambda: client.state == "gone")
     assert not world.sessions
+
+
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_a_full_history_still_serves_a_connection_on_its_way(seed: int) -> None:
+    """The command that makes the history overflow may itself be what opens a connection."""
+    world = world_of(seed)
+    set_parameters(
+        world, max_sescmd_history=3, prune_sescmd_history=False, lazy_connect=False, max_slave_connections=1
+    )
+    client = Scripted(
+        world,
+        1,
+        [
+            ["SET @a = 'one'"],
+            ["SET @b = 'two'"],
+            ["SET sql_mode = ''"],
+            ["SET NAMES utf8mb4"],
+            ["SELECT 's', @a, @b, DATABASE(), @@sql_mode"],
+        ],
+    )
+    world.clients = [client]
+    world.disturbed = True
+    client.connect()
+    run_until(world, lambda: len(client.heard) == 3)
+    session = next(iter(world.sessions.values()))
+    for backend in session.backends:
+        session.drop_backend(backend, "for the test")
+    run_until(world, lambda: len(client.heard) == 5 or client.state == "gone")
+    assert not world.findings
+    if client.state != "gone":
+        assert client.heard[4][1].rows[0][2:4] == ["one", "two"]

@@ -76,6 +76,7 @@ cdef class Backend(Handler):
     cdef public str last_error
     cdef public bint replay_failed
     cdef public bint lost_unsent
+    cdef public list to_replay
     cdef public bint current_read
     cdef Board _board
     cdef public Py_ssize_t counters

@@ -173,6 +173,8 @@ class Backend(Handler):
         self.failure = ""
         self.last_error = ""
         self.replay_failed = False
+        # What it has to repeat once it is logged in, if the history does not keep that any more.
+        self.to_replay: list[Any] | None = None
         # When it was lost nothing had been sent of what was owed.
         self.lost_unsent = False
         self.current_read = False
@@ -240,6 +242,7 @@ class Backend(Handler):
         self.login = None
         self.thread_id = 0
         self.replay_failed = False
+        self.to_replay = None
 
     def owes(self, kind: int) -> bool:
         """Whether a reply of this kind is owed, or waits in the backlog."""

@@ -50,6 +50,10 @@ class History:
             return True
         return not self.responses and not self.entries
 
+    def is_full(self) -> bool:
+        """Whether the next command may push others out."""
+        return self._prunable >= self.limit
+
     def add(self, entry_id: int, command: int, packet: bytes, is_prepare: bool) -> Entry | None:
         """Record a command that is on its way; None if nothing is kept."""
         if self.limit == 0 and not is_prepare:

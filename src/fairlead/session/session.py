@@ -564,6 +564,8 @@ class Session(BackendOwner):
         if record or is_prepare:
             entry_id = self.history.next_id()
             if record:
+                if self.history.is_full():
+                    self._keep_for_late_ones()
                 self.history.add(entry_id, statement.command, bytes(statement.packet()[4:]), is_prepare)
         if is_prepare:
             assert statement.info is not None
@@ -579,6 +581,12 @@ class Session(BackendOwner):
         if statement.command == COM_RESET_CONNECTION:
             self._reset()
         return entry_id
+
+    def _keep_for_late_ones(self) -> None:
+        """Connections that are on their way will still need what the history is about to drop."""
+        for backend in self.backends:
+            if backend.in_use() and backend.state not in (B_READY, B_REPLAY) and backend.to_replay is None:
+                backend.to_replay = list(self.history.entries.values())
 
     def _reset(self) -> None:
         """The connection is as after a login, apart from its database."""
@@ -705,7 +713,9 @@ class Session(BackendOwner):
         """The server accepted the login: bring the connection to the state of the session."""
         backend.login = None
         waiting_ids = {item[3] for item in backend.backlog if item[3]}
-        entries = [entry for entry in self.history.entries.values() if entry.id not in waiting_ids]
+        kept = self.history.entries.values() if backend.to_replay is None else backend.to_replay
+        entries = [entry for entry in kept if entry.id not in waiting_ids]
+        backend.to_replay = None
         if not entries:
             self._backend_ready(backend)
             return

@@ -131,7 +131,8 @@ class TrxTracker:
             # It has begun: whoever loses its server now loses the transaction.
             self.starting = False
         if self.active:
-            if self.ending or not (in_trans or self.starting):
+            # Without autocommit not every statement begins a transaction on the server; its word counts.
+            if self.ending or not in_trans:
                 self.ended_only_reads = self.only_reads
                 self._clear()
                 self.next_access = ACCESS_DEFAULT
