@@ -119,11 +119,11 @@ def test_an_error_in_place_of_a_definition_is_the_end_of_the_reply(place: int) -
     over(world)
 
 
-def test_local_infile_to_an_execution_is_not_understood() -> None:
-    world = world_with(replying(b"\x17", [b"\xfbfile"]), router="readconnroute")
+@pytest.mark.parametrize("number", [COM_PING, COM_STMT_PREPARE, 0x50])
+def test_local_infile_where_no_server_asks_for_it_is_not_understood(number: int) -> None:
+    world = world_with(replying(bytes((number,)), [b"\xfbfile"]), router="readconnroute")
     client = logged_in(world)
-    ask(world, client, prepare("SELECT ?"))
-    ask(world, client, execute(1, 1))
+    ask(world, client, command(number, b"SELECT ?"))
     assert client.session.closed
     over(world)
 
@@ -442,4 +442,16 @@ def test_a_killed_client_is_told_so_between_two_replies() -> None:
     client.session.close("killed", code=1927, message="Connection was killed", sqlstate="70100")
     world.run()
     assert payloads(client.received)[0].startswith(b"\xff\x87\x07")
+    over(world)
+
+
+@pytest.mark.parametrize("sql", ["BEGIN; NONSENSE", "CALL p(); NONSENSE"])
+def test_a_transaction_that_began_in_front_of_an_error_is_known(sql: str) -> None:
+    world = world_with(replying(query(sql)[4:], [ok(0x0B), packets.err_payload(1064, "42000", "syntax")]))
+    client = logged_in(world)
+    assert ask(world, client, query(sql))[1].startswith(b"\xff")
+    assert client.session.trx.active
+    ask(world, client, query("SELECT 'inside'"))
+    inside = [b"inside" in connection.received for connection in world.server_connections]
+    assert inside == [connection.script is world.scripts[0] for connection in world.server_connections]
     over(world)

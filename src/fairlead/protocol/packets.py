@@ -153,12 +153,10 @@ def parse_ok(payload: bytes, capabilities: int) -> Ok:
     variables: dict[str, str] = {}
     schema = None
     if reader.left():
-        if capabilities & CLIENT_SESSION_TRACK:
-            info = reader.string()
-            if status & SERVER_SESSION_STATE_CHANGED and reader.left():
-                variables, schema = _parse_tracking(Reader(reader.string()))
-        else:
-            info = reader.rest()
+        # Servers write the length also without session tracking, whatever the documentation says.
+        info = reader.string()
+        if capabilities & CLIENT_SESSION_TRACK and status & SERVER_SESSION_STATE_CHANGED and reader.left():
+            variables, schema = _parse_tracking(Reader(reader.string()))
     return Ok(affected, insert_id, status, warnings, info.decode("utf-8", "replace"), variables, schema)
 
 

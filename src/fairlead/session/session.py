@@ -578,8 +578,9 @@ class Session(BackendOwner):
                 if ok:
                     self.database = self.pending_database
                 self.pending_database = None
-            if backend.tracker.kind == _R_OK or backend.tracker.kind == _R_RESULT:
-                status = backend.tracker.status
+            # An error has no status, but results in front of it may have begun or ended a transaction.
+            status = backend.tracker.status
+            if backend.tracker.kind == _R_OK or backend.tracker.kind == _R_RESULT or (not ok and status):
                 self.trx.on_reply(status)
                 if (status & _NO_BACKSLASH_STATUS != 0) != (self.sql_mode & _NO_BACKSLASH != 0):
                     self.sql_mode ^= _NO_BACKSLASH
