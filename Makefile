@@ -6,7 +6,7 @@ PYTHON  := $(VENV)/bin/python
 STAMPS  := $(VENV)/.stamps
 SOURCES := $(shell find src -name '*.pxd' -o -name '*.pyx') $(shell find src -name '*.pxd' | sed 's/pxd$$/py/' | xargs -r ls 2>/dev/null)
 
-.PHONY: help build demo test check lint bench bench-quick bench-micro clean
+.PHONY: help build demo test check fuzz lint bench bench-quick bench-micro clean
 .DELETE_ON_ERROR:
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "DEMO=once make demo   the same as a short tour that ends by itself"
 	@echo "make check        linters, types, room contracts, sans-I/O tests; under a minute"
 	@echo "make test         everything needed to trust a change"
+	@echo "make fuzz         hostile inputs against the data path; N=1000000 SEED=1 say how many and which"
 	@echo "make bench        CPU per query against HAProxy and a direct connection; bench-quick: about a minute"
 	@echo "make bench-micro  the compiled modules, one by one"
 	@echo "make clean        remove everything that was built"
@@ -48,6 +49,12 @@ check: $(STAMPS)/compiled
 
 test: $(STAMPS)/compiled $(STAMPS)/mariadb
 	@tools/test.sh lint compiled pure server
+
+N ?= 100000
+SEED ?= 1
+
+fuzz: $(STAMPS)/compiled
+	@$(PYTHON) tests/hostile/fuzz.py --number $(N) --seed $(SEED)
 
 bench: $(STAMPS)/compiled $(STAMPS)/mariadb $(STAMPS)/haproxy
 	@$(PYTHON) bench/run.py $(BENCH)

@@ -30,6 +30,11 @@ from fairlead.sql.classifier import Classifier
 
 # Inputs for each parser.
 NUMBER = 3000
+WORDS = (
+    "SELECT INSERT UPDATE SET BEGIN COMMIT START TRANSACTION READ ONLY PREPARE x FROM EXECUTE IMMEDIATE KILL "
+    "USE CREATE TEMPORARY TABLE INTO OUTFILE FOR NAMES @a @@b 1 0x1 "
+    "( ) , ; ' \" ` = /* */ /*! -- # \\ \x00 \xff"
+)
 ALL = BASE_CAPABILITIES | (1 << 20) | (1 << 21) | (1 << 3)
 V2 = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x01\xc0\x00\x02\x02\x12\x34\x0c\xea"
 
@@ -187,12 +192,7 @@ def test_no_statement_is_too_deep_or_too_slow_for_the_classifier(text: str) -> N
 
 
 def test_random_text_made_of_words() -> None:
-    words = [
-        *"SELECT INSERT UPDATE SET BEGIN COMMIT START TRANSACTION READ ONLY PREPARE x FROM EXECUTE".split(),
-        *"IMMEDIATE KILL USE CREATE TEMPORARY TABLE INTO OUTFILE FOR NAMES @a @@b 1 0x1".split(),
-        *"( ) , ; ' ` = /* */ /*! -- # \\ \x00 \xff".split(),
-        '"',
-    ]
+    words = WORDS.split(" ")
     classifier = Classifier(0)
     for number in range(3 * NUMBER):
         generator = random.Random(number)
