@@ -229,6 +229,7 @@ class MemoryHost:
         self.clients_gone = 0
         self.sessions: set[Session] = set()
         self.logged: list[str] = []
+        self.kills: list[Any] = []
         self.reloads = 0
 
     def connect(self, session: Session, backend: Any) -> None:
@@ -265,6 +266,7 @@ class MemoryHost:
 
     def forward_kill(self, order: Any, session: Session) -> None:
         """Nobody is killed; the order is confirmed."""
+        self.kills.append(order)
         self.world.later(session.kill_done)
 
     def reload_accounts(self, service: Any, callback: Callable[[], None]) -> None:

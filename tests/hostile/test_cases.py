@@ -24,6 +24,7 @@ from fairlead.protocol import packets
 from fairlead.protocol.constants import (
     COM_CHANGE_USER,
     COM_PING,
+    COM_PROCESS_KILL,
     COM_QUERY,
     COM_STMT_PREPARE,
     COM_STMT_SEND_LONG_DATA,
@@ -454,4 +455,42 @@ def test_a_transaction_that_began_in_front_of_an_error_is_known(sql: str) -> Non
     ask(world, client, query("SELECT 'inside'"))
     inside = [b"inside" in connection.received for connection in world.server_connections]
     assert inside == [connection.script is world.scripts[0] for connection in world.server_connections]
+    over(world)
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x4d", b"\x4d\x00\x00"])
+def test_a_kill_that_is_cut_short_does_not_look_at_what_follows(sent: bytes) -> None:
+    """It is refused, or names what it names alone."""
+    world = new_world()
+    client = logged_in(world)
+    orders = []
+    for data in (command(COM_PROCESS_KILL, sent), command(COM_PROCESS_KILL, sent) + command(COM_PING)):
+        ask(world, client, data)
+        orders.append([order.session for order in world.host.kills])
+        world.host.kills.clear()
+    assert orders[0] == orders[1] == []
+    over(world)
+
+
+def test_a_session_command_of_16_mib_reaches_the_primary_and_stays_there() -> None:
+    """It can be repeated nowhere: what it set is known to the primary only."""
+    world = new_world()
+    client = logged_in(world)
+    sql = b"\x03SET @a = '"
+    assert ask(world, client, frame(sql + b"x" * MAX_PACKET + b"'"))[0].startswith(b"\x00")
+    holders = [each.script for each in world.server_connections if b"SET @a" in each.received]
+    assert holders == [world.scripts[0]]
+    ask(world, client, query("SELECT @a, 'after'"))
+    readers = [each.script for each in world.server_connections if b"after" in each.received]
+    assert readers == [world.scripts[0]]
+    over(world)
+
+
+@pytest.mark.parametrize("router", ROUTERS)
+def test_a_prepare_of_16_mib_is_refused(router: str) -> None:
+    world = new_world(router=router)
+    client = logged_in(world)
+    replies = ask(world, client, frame(b"\x16SELECT '" + b"x" * MAX_PACKET + b"'"))
+    assert len(replies) == 1 and replies[0].startswith(b"\xff\x81\x04")
+    assert len(ask(world, client, query("SELECT 1"))) > 3
     over(world)

@@ -323,6 +323,9 @@ class Session(BackendOwner):
     def _other(self, statement: Statement) -> int:
         command = statement.command
         buf, start, end = statement.buf, statement.start, statement.end
+        if command == COM_STMT_PREPARE and statement.continues:
+            # It could not be prepared again on another connection: only the first packet would be kept.
+            return self.answer_error(1153, "08S01", "Got a packet bigger than 'max_allowed_packet' bytes")
         if command == COM_STMT_PREPARE:
             info = self.classifier.classify(buf, start + 5, end, True, self.sql_mode)
             statement.info = info
@@ -342,6 +345,8 @@ class Session(BackendOwner):
         if command == COM_PROCESS_KILL:
             if self.expecting:
                 return WAIT
+            if end - start < 9:
+                return self.answer_error(1835, "HY000", "Malformed communication packet")
             target = int.from_bytes(buf[start + 5 : start + 9], "little")
             return self._kill(kill_message(None, self, target))
         if command == COM_BINLOG_DUMP and not self.listener.params.get(

@@ -213,6 +213,9 @@ class RwsSession(RouterSession):
             )
             if trx.starting:
                 self.trx_target = None
+        if statement.continues and mask & _SESSION_WRITE:
+            # Its rest is streamed and kept nowhere: from here on only the primary has the session's state.
+            self.locked = True
         all_by_command = statement.command != _COM_QUERY and statement.command in _ALL_BY_COMMAND
         decision = decide(
             mask,
