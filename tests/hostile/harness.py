@@ -244,7 +244,8 @@ class MemoryHost:
         self.descriptors += 1
         self.world.server_connections.append(connection)
         backend.opened(channel)
-        self.world.later(connection.establish)
+        if not script.stalls:
+            self.world.later(connection.establish)
 
     def start_tls(self, session: Session, backend: Any) -> None:
         """No world has TLS."""
@@ -326,6 +327,8 @@ class ServerScript:
     def __init__(self, answer: Callable[[ServerConnection, bytes], list[bytes]]) -> None:
         self.answer = answer
         self.refuses = False
+        # Connections are never established.
+        self.stalls = False
         self.greeting: bytes | None = None
         self.verdict: list[bytes] | None = None
         # Called with (connection, the bytes to send); returns the pieces to send, None for a close.

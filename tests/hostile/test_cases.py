@@ -30,7 +30,7 @@ from fairlead.protocol.constants import (
     COM_STMT_SEND_LONG_DATA,
     MAX_PACKET,
 )
-from fairlead.session.backend import B_READY
+from fairlead.session.backend import B_CONNECTING, B_READY
 from fairlead.session.login import LOGIN_PACKET_BYTES_MAX
 
 ROUTERS = ("readwritesplit", "readconnroute")
@@ -493,4 +493,33 @@ def test_a_prepare_of_16_mib_is_refused(router: str) -> None:
     replies = ask(world, client, frame(b"\x16SELECT '" + b"x" * MAX_PACKET + b"'"))
     assert len(replies) == 1 and replies[0].startswith(b"\xff\x81\x04")
     assert len(ask(world, client, query("SELECT 1"))) > 3
+    over(world)
+
+
+@pytest.mark.parametrize("outcome", ["lost", "established"])
+def test_long_data_for_a_connection_that_is_not_ready_is_not_collected(outcome: str) -> None:
+    world = new_world(master_failure_mode="fail_on_write", master_reconnection=True)
+    client = logged_in(world)
+    ask(world, client, prepare("INSERT INTO t VALUES (?)"))
+    primary = client.session.backends[0]
+    world.scripts[0].stalls = True
+    primary.channel.lose("connection reset by peer")  # type: ignore[attr-defined]
+    world.run()
+    piece = by_id(1, COM_STMT_SEND_LONG_DATA, b"\0\0" + b"z" * 100_000)
+    for _ in range(50):
+        client.send(piece)
+    client.send(execute(1, 1))
+    world.run()
+    assert primary.state == B_CONNECTING
+    assert sum(len(item[0]) for item in primary.backlog) <= 2 * len(piece)
+    if outcome == "lost":
+        primary.channel.lose("connection refused")  # type: ignore[attr-defined]
+        world.scripts[0].stalls = False
+        world.run()
+        assert client.session.closed or (client.session.expecting == 0 and not client.channel.paused)
+    else:
+        world.server_connections[-1].establish()
+        world.run()
+        assert bytes(world.server_connections[-1].received).count(b"z" * 100_000) == 50
+        assert len(payloads(client.received)) >= 1 and client.session.expecting == 0
     over(world)

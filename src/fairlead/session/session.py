@@ -379,6 +379,9 @@ class Session(BackendOwner):
                 "HY000",
                 f"Unknown prepared statement handler ({given}) for {_COMMAND_NAMES[command]} given",
             )
+        if command == COM_STMT_SEND_LONG_DATA and any(backend.backlog for backend in self.backends):
+            # There is no reply to wait for: what is sent ahead would pile up.
+            return WAIT
         statement.prepared = prepared
         statement.hints = prepared.hints
         statement.info = prepared.info
@@ -742,6 +745,9 @@ class Session(BackendOwner):
             )
             return
         self.router.backend_lost(backend, kind, command, reason, permanent)
+        if self.waiting and not self.closed:
+            # It may have waited for this connection.
+            self.resume_client()
 
     def _client_replies(self, backend: Backend) -> int:
         count = 1 if backend.pending and backend.head_kind == K_CLIENT else 0
