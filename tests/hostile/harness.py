@@ -229,6 +229,7 @@ class MemoryHost:
         self.clients_gone = 0
         self.sessions: set[Session] = set()
         self.logged: list[str] = []
+        self.kills: list[Any] = []
         self.reloads = 0
 
     def connect(self, session: Session, backend: Any) -> None:
@@ -243,7 +244,8 @@ class MemoryHost:
         self.descriptors += 1
         self.world.server_connections.append(connection)
         backend.opened(channel)
-        self.world.later(connection.establish)
+        if not script.stalls:
+            self.world.later(connection.establish)
 
     def start_tls(self, session: Session, backend: Any) -> None:
         """No world has TLS."""
@@ -265,6 +267,7 @@ class MemoryHost:
 
     def forward_kill(self, order: Any, session: Session) -> None:
         """Nobody is killed; the order is confirmed."""
+        self.kills.append(order)
         self.world.later(session.kill_done)
 
     def reload_accounts(self, service: Any, callback: Callable[[], None]) -> None:
@@ -328,6 +331,8 @@ class ServerScript:
     def __init__(self, answer: Callable[[ServerConnection, bytes], list[bytes]]) -> None:
         self.answer = answer
         self.refuses = False
+        # Connections are never established.
+        self.stalls = False
         self.greeting: bytes | None = None
         self.verdict: list[bytes] | None = None
         # Called with (connection, the bytes to send); returns the pieces to send, None for a close.

@@ -40,6 +40,8 @@ Step = bytes | Callable[[Client], bytes]
 _AUTOCOMMIT = 2
 _IN_TRANS = 1
 _MORE = 8
+# In place of a number of columns: the statement asks for data.
+LOAD = -1
 
 
 def frame(payload: bytes, sequence: int = 0) -> bytes:
@@ -109,7 +111,7 @@ def _prepare(connection: ServerConnection, sql: bytes) -> list[bytes]:
     state["statements"] = number
     parameters = sql.count(b"?")
     columns = 1 if sql.upper().startswith(b"SELECT") else 0
-    state[f"s{number}"] = columns
+    state[f"s{number}"] = LOAD if sql.upper().startswith(b"LOAD") else columns
     with_eof = not connection.capabilities & CLIENT_DEPRECATE_EOF
     head = b"\x00" + number.to_bytes(4, "little") + columns.to_bytes(2, "little")
     payloads = [head + parameters.to_bytes(2, "little") + b"\x00\x00\x00"]
@@ -129,6 +131,8 @@ def answer(connection: ServerConnection, payload: bytes) -> list[bytes]:
             return []
         state["load"] -= 1
         return [ok(status | _MORE), b"\xfbdata.txt"] if state["load"] else [ok(status)]
+    if not payload:
+        return [err(1835, "Malformed communication packet")]
     command = payload[0]
     if command == COM_QUERY:
         return _query(connection, payload[1:])
@@ -138,6 +142,9 @@ def answer(connection: ServerConnection, payload: bytes) -> list[bytes]:
         number = int.from_bytes(payload[1:5], "little")
         if f"s{number}" not in state:
             return [err(1243, "unknown statement")]
+        if state[f"s{number}"] == LOAD:
+            state["load"] = 1
+            return [b"\xfbdata.txt"]
         if not state[f"s{number}"]:
             return [ok(status)]
         if payload[5:6] == b"\x01":
@@ -297,6 +304,9 @@ LOADS: list[Step] = [
     query("LOAD DATA LOCAL INFILE 'a' INTO TABLE t; LOAD DATA LOCAL INFILE 'b' INTO TABLE t"),
     frame(b"x", 2) + frame(b"", 3),
     frame(b"yy", 2) + frame(b"", 3),
+    prepare("LOAD DATA LOCAL INFILE 'data.txt' INTO TABLE t"),
+    execute(1, 0),
+    frame(b"z", 2) + frame(b"", 3),
     query("SELECT 1"),
     command(COM_QUIT),
 ]

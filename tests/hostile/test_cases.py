@@ -24,12 +24,13 @@ from fairlead.protocol import packets
 from fairlead.protocol.constants import (
     COM_CHANGE_USER,
     COM_PING,
+    COM_PROCESS_KILL,
     COM_QUERY,
     COM_STMT_PREPARE,
     COM_STMT_SEND_LONG_DATA,
     MAX_PACKET,
 )
-from fairlead.session.backend import B_READY
+from fairlead.session.backend import B_CONNECTING, B_READY
 from fairlead.session.login import LOGIN_PACKET_BYTES_MAX
 
 ROUTERS = ("readwritesplit", "readconnroute")
@@ -119,11 +120,11 @@ def test_an_error_in_place_of_a_definition_is_the_end_of_the_reply(place: int) -
     over(world)
 
 
-def test_local_infile_to_an_execution_is_not_understood() -> None:
-    world = world_with(replying(b"\x17", [b"\xfbfile"]), router="readconnroute")
+@pytest.mark.parametrize("number", [COM_PING, COM_STMT_PREPARE, 0x50])
+def test_local_infile_where_no_server_asks_for_it_is_not_understood(number: int) -> None:
+    world = world_with(replying(bytes((number,)), [b"\xfbfile"]), router="readconnroute")
     client = logged_in(world)
-    ask(world, client, prepare("SELECT ?"))
-    ask(world, client, execute(1, 1))
+    ask(world, client, command(number, b"SELECT ?"))
     assert client.session.closed
     over(world)
 
@@ -442,4 +443,83 @@ def test_a_killed_client_is_told_so_between_two_replies() -> None:
     client.session.close("killed", code=1927, message="Connection was killed", sqlstate="70100")
     world.run()
     assert payloads(client.received)[0].startswith(b"\xff\x87\x07")
+    over(world)
+
+
+@pytest.mark.parametrize("sql", ["BEGIN; NONSENSE", "CALL p(); NONSENSE"])
+def test_a_transaction_that_began_in_front_of_an_error_is_known(sql: str) -> None:
+    world = world_with(replying(query(sql)[4:], [ok(0x0B), packets.err_payload(1064, "42000", "syntax")]))
+    client = logged_in(world)
+    assert ask(world, client, query(sql))[1].startswith(b"\xff")
+    assert client.session.trx.active
+    ask(world, client, query("SELECT 'inside'"))
+    inside = [b"inside" in connection.received for connection in world.server_connections]
+    assert inside == [connection.script is world.scripts[0] for connection in world.server_connections]
+    over(world)
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x4d", b"\x4d\x00\x00"])
+def test_a_kill_that_is_cut_short_does_not_look_at_what_follows(sent: bytes) -> None:
+    """It is refused, or names what it names alone."""
+    world = new_world()
+    client = logged_in(world)
+    orders = []
+    for data in (command(COM_PROCESS_KILL, sent), command(COM_PROCESS_KILL, sent) + command(COM_PING)):
+        ask(world, client, data)
+        orders.append([order.session for order in world.host.kills])
+        world.host.kills.clear()
+    assert orders[0] == orders[1] == []
+    over(world)
+
+
+def test_a_session_command_of_16_mib_reaches_the_primary_and_stays_there() -> None:
+    """It can be repeated nowhere: what it set is known to the primary only."""
+    world = new_world()
+    client = logged_in(world)
+    sql = b"\x03SET @a = '"
+    assert ask(world, client, frame(sql + b"x" * MAX_PACKET + b"'"))[0].startswith(b"\x00")
+    holders = [each.script for each in world.server_connections if b"SET @a" in each.received]
+    assert holders == [world.scripts[0]]
+    ask(world, client, query("SELECT @a, 'after'"))
+    readers = [each.script for each in world.server_connections if b"after" in each.received]
+    assert readers == [world.scripts[0]]
+    over(world)
+
+
+@pytest.mark.parametrize("router", ROUTERS)
+def test_a_prepare_of_16_mib_is_refused(router: str) -> None:
+    world = new_world(router=router)
+    client = logged_in(world)
+    replies = ask(world, client, frame(b"\x16SELECT '" + b"x" * MAX_PACKET + b"'"))
+    assert len(replies) == 1 and replies[0].startswith(b"\xff\x81\x04")
+    assert len(ask(world, client, query("SELECT 1"))) > 3
+    over(world)
+
+
+@pytest.mark.parametrize("outcome", ["lost", "established"])
+def test_long_data_for_a_connection_that_is_not_ready_is_not_collected(outcome: str) -> None:
+    world = new_world(master_failure_mode="fail_on_write", master_reconnection=True)
+    client = logged_in(world)
+    ask(world, client, prepare("INSERT INTO t VALUES (?)"))
+    primary = client.session.backends[0]
+    world.scripts[0].stalls = True
+    primary.channel.lose("connection reset by peer")  # type: ignore[attr-defined]
+    world.run()
+    piece = by_id(1, COM_STMT_SEND_LONG_DATA, b"\0\0" + b"z" * 100_000)
+    for _ in range(50):
+        client.send(piece)
+    client.send(execute(1, 1))
+    world.run()
+    assert primary.state == B_CONNECTING
+    assert sum(len(item[0]) for item in primary.backlog) <= 2 * len(piece)
+    if outcome == "lost":
+        primary.channel.lose("connection refused")  # type: ignore[attr-defined]
+        world.scripts[0].stalls = False
+        world.run()
+        assert client.session.closed or (client.session.expecting == 0 and not client.channel.paused)
+    else:
+        world.server_connections[-1].establish()
+        world.run()
+        assert bytes(world.server_connections[-1].received).count(b"z" * 100_000) == 50
+        assert len(payloads(client.received)) >= 1 and client.session.expecting == 0
     over(world)

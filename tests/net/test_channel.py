@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import socket
@@ -114,10 +115,12 @@ class Loop:
 
 @pytest.fixture
 def loop() -> Iterator[Loop]:
+    gc.collect()
     before = len(os.listdir("/proc/self/fd"))
     loop = Loop()
     yield loop
     loop.close()
+    gc.collect()
     assert len(os.listdir("/proc/self/fd")) == before, "a descriptor was left open"
 
 

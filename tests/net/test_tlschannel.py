@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import random
 import socket
@@ -189,11 +190,13 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, 
 
 @pytest.fixture
 def loop(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> Iterator[Loop]:
+    gc.collect()
     before = len(os.listdir("/proc/self/fd"))
     loop = Loop(*contexts)
     yield loop
     loop.close()
     assert not loop.errors
+    gc.collect()
     assert len(os.listdir("/proc/self/fd")) == before, "a descriptor was left open"
 
 

@@ -139,3 +139,11 @@ def test_character_sets() -> None:
 def test_large_payloads_are_split() -> None:
     data = packets.frame(0, b"x" * 0xFFFFFF)
     assert data[:4] == b"\xff\xff\xff\x00" and data[-4:] == b"\x00\x00\x00\x01"
+
+
+@pytest.mark.parametrize("capabilities", [0, CLIENT_SESSION_TRACK])
+def test_the_text_of_an_ok_has_its_length_in_front(capabilities: int) -> None:
+    """As servers send it, with and without session tracking (recorded from MariaDB 10.11)."""
+    payload = b"\x00\x03\x00\x02\x00\x00\x00&Records: 3  Duplicates: 0  Warnings: 0"
+    ok = packets.parse_ok(payload, capabilities)
+    assert (ok.affected, ok.status, ok.info) == (3, 2, "Records: 3  Duplicates: 0  Warnings: 0")

@@ -44,7 +44,7 @@ from fairlead.protocol.handshake import (
     parse_greeting,
 )
 
-# A result larger than this is given up, in bytes.
+# An answer larger than this, all its results together, is given up, in bytes.
 RESULT_BYTES_MAX = 256 * 1024 * 1024
 # Time to say goodbye, in seconds.
 CLOSE_TIMEOUT = 0.5
@@ -102,6 +102,8 @@ class SqlClient:
         self._writer = writer
         self._read_timeout = read_timeout
         self._sequence = 0
+        # Bytes of the present answer.
+        self._taken = 0
         self.closed = False
         self.greeting = Greeting("", 0, b"", 0)
         self.tls_active = False
@@ -257,7 +259,9 @@ class SqlClient:
                 self._sequence = (header[3] + 1) & 0xFF
                 piece = await self._reader.readexactly(size) if size else b""
                 payload = piece if not payload else payload + piece
-                if len(payload) > RESULT_BYTES_MAX:
+                self._taken += 4 + size
+                if self._taken > RESULT_BYTES_MAX:
+                    self.abort()
                     raise SqlLost("the server sent more than is accepted")
                 if size < MAX_PACKET:
                     return payload
@@ -267,12 +271,17 @@ class SqlClient:
 
     async def _within(self, timeout: float | None) -> list[Result]:
         limit = self._read_timeout if timeout is None else timeout
+        self._taken = 0
         try:
             async with asyncio.timeout(limit):
                 return await self._results()
         except TimeoutError:
             self.abort()
             raise SqlLost(f"no answer within {limit:g} s") from None
+        except asyncio.CancelledError:
+            # The rest of the answer would be taken for the next one.
+            self.abort()
+            raise
 
     # -- statements
 

@@ -109,12 +109,18 @@ class Reader:
 
     def string(self) -> bytes:
         """A length-encoded string."""
-        return self.take(self.number())
+        return self._sized(self.number())
+
+    def _sized(self, size: int) -> bytes:
+        """So many bytes, if there may be so many at all."""
+        if size > self.left():
+            raise malformed("it ends too early")
+        return self.take(size)
 
     def nullable(self) -> bytes | None:
         """A length-encoded string or NULL."""
         size = self.lenenc()
-        return None if size is None else self.take(size)
+        return None if size is None else self._sized(size)
 
     def until_null(self) -> bytes:
         """Bytes up to a NUL, which is skipped."""
@@ -161,12 +167,10 @@ def parse_ok(payload: bytes, capabilities: int) -> Ok:
     variables: dict[str, str] = {}
     schema = None
     if reader.left():
-        if capabilities & CLIENT_SESSION_TRACK:
-            info = reader.string()
-            if status & SERVER_SESSION_STATE_CHANGED and reader.left():
-                variables, schema = _parse_tracking(Reader(reader.string()))
-        else:
-            info = reader.rest()
+        # Servers write the length also without session tracking, whatever the documentation says.
+        info = reader.string()
+        if capabilities & CLIENT_SESSION_TRACK and status & SERVER_SESSION_STATE_CHANGED and reader.left():
+            variables, schema = _parse_tracking(Reader(reader.string()))
     return Ok(affected, insert_id, status, warnings, info.decode("utf-8", "replace"), variables, schema)
 
 

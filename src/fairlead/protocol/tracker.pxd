@@ -27,6 +27,7 @@ cdef int _R_TEXT
 cdef int _R_STREAM
 cdef int _R_BROKEN
 cdef int _QUERY
+cdef int _EXECUTE
 cdef int _PREPARE
 cdef int _FETCH
 cdef int _FIELD_LIST

@@ -21,6 +21,7 @@ from fairlead.protocol.constants import (
     COM_QUIT,
     COM_STATISTICS,
     COM_STMT_CLOSE,
+    COM_STMT_EXECUTE,
     COM_STMT_FETCH,
     COM_STMT_PREPARE,
     COM_STMT_SEND_LONG_DATA,
@@ -76,6 +77,7 @@ _MORE_RESULTS = SERVER_MORE_RESULTS_EXIST
 _CURSOR_EXISTS = SERVER_STATUS_CURSOR_EXISTS
 _STATE_CHANGED = SERVER_SESSION_STATE_CHANGED
 _QUERY = COM_QUERY
+_EXECUTE = COM_STMT_EXECUTE
 _PREPARE = COM_STMT_PREPARE
 _FETCH = COM_STMT_FETCH
 _FIELD_LIST = COM_FIELD_LIST
@@ -321,7 +323,7 @@ class ReplyTracker:
             else:
                 self._eof(buf, body, length)
             self._end_of_result()
-        elif first == 0xFB and self._command == _QUERY:
+        elif first == 0xFB and (self._command == _QUERY or self._command == _EXECUTE):
             self.kind = _R_LOCAL_INFILE
             self.wants_local_infile = True
         else:

@@ -363,6 +363,9 @@ class Session(BackendOwner):
     def _other(self, statement: Statement) -> int:
         command = statement.command
         buf, start, end = statement.buf, statement.start, statement.end
+        if command == COM_STMT_PREPARE and statement.continues:
+            # It could not be prepared again on another connection: only the first packet would be kept.
+            return self.answer_error(1153, "08S01", "Got a packet bigger than 'max_allowed_packet' bytes")
         if command == COM_STMT_PREPARE:
             info = self.classifier.classify(buf, start + 5, end, True, self.sql_mode)
             statement.info = info
@@ -382,6 +385,8 @@ class Session(BackendOwner):
         if command == COM_PROCESS_KILL:
             if self.expecting:
                 return WAIT
+            if end - start < 9:
+                return self.answer_error(1835, "HY000", "Malformed communication packet")
             target = int.from_bytes(buf[start + 5 : start + 9], "little")
             return self._kill(kill_message(None, self, target))
         if command == COM_BINLOG_DUMP and not self.listener.params.get(
@@ -414,6 +419,9 @@ class Session(BackendOwner):
                 "HY000",
                 f"Unknown prepared statement handler ({given}) for {_COMMAND_NAMES[command]} given",
             )
+        if command == COM_STMT_SEND_LONG_DATA and any(backend.backlog for backend in self.backends):
+            # There is no reply to wait for: what is sent ahead would pile up.
+            return WAIT
         statement.prepared = prepared
         statement.hints = prepared.hints
         statement.info = prepared.info
@@ -633,8 +641,9 @@ class Session(BackendOwner):
                 if ok:
                     self.database = self.pending_database
                 self.pending_database = None
-            if backend.tracker.kind == _R_OK or backend.tracker.kind == _R_RESULT:
-                status = backend.tracker.status
+            # An error has no status, but results in front of it may have begun or ended a transaction.
+            status = backend.tracker.status
+            if backend.tracker.kind == _R_OK or backend.tracker.kind == _R_RESULT or (not ok and status):
                 self.trx.on_reply(status)
                 if (status & _NO_BACKSLASH_STATUS != 0) != (self.sql_mode & _NO_BACKSLASH != 0):
                     self.sql_mode ^= _NO_BACKSLASH
@@ -794,6 +803,9 @@ class Session(BackendOwner):
             )
             return
         self.router.backend_lost(backend, kind, command, reason, permanent)
+        if self.waiting and not self.closed:
+            # It may have waited for this connection.
+            self.resume_client()
 
     def _client_replies(self, backend: Backend) -> int:
         count = 1 if backend.pending and backend.head_kind == K_CLIENT else 0

@@ -244,6 +244,9 @@ class RwsSession(RouterSession):
             )
             if trx.starting:
                 self.trx_target = None
+        if statement.continues and mask & _SESSION_WRITE:
+            # Its rest is streamed and kept nowhere: from here on only the primary has the session's state.
+            self.locked = True
         all_by_command = statement.command < 63 and _ALL_BY_COMMAND >> statement.command & 1 != 0
         decision = decide(
             mask,
