@@ -141,7 +141,8 @@ class Server:
             "--binlog-format=ROW",
             "--gtid-strict-mode=1",
             "--sync-binlog=0",
-            "--innodb-flush-log-at-trx-commit=0",
+            # A commit survives kill -9, though not the loss of the machine.
+            "--innodb-flush-log-at-trx-commit=2",
             "--innodb-buffer-pool-size=64M",
             "--innodb-log-file-size=32M",
             "--performance-schema=OFF",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -152,6 +153,18 @@ class Demo:
             for s in self.cluster.servers
         }
         wait_until(lambda: self.states() == expected and self.listening(), "Fairlead sees the cluster", 30)
+
+    def workers(self) -> list[int]:
+        """Process ids of the workers."""
+        assert self.process is not None
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        found = []
+        for child in children:
+            with contextlib.suppress(OSError):
+                if b"fairlead" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    found.append(int(child))
+        return found
 
     def check_alive(self) -> None:
         if self.process is not None and self.process.poll() is not None:

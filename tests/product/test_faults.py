@@ -18,28 +18,17 @@ SLOW = "SELECT COUNT(*) FROM seq_1_to_100000 a JOIN seq_1_to_100000 b WHERE a.se
 RUNNING = "SELECT GROUP_CONCAT(INFO) FROM information_schema.processlist WHERE ID <> CONNECTION_ID()"
 
 
-def children(pid: int) -> list[int]:
-    """Processes that a process has started."""
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def workers(product: Any) -> list[int]:
-    return [
-        pid
-        for pid in children(product.process.pid)
-        if b"fairlead" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
-
-
 def test_a_killed_worker_is_replaced(product: Any) -> None:
     """Only the sessions of the killed worker end, and new ones can be opened at once."""
     from cluster import wait_until
 
     connections = [product.connect() for _ in range(12)]
-    before = workers(product)
+    before = product.workers()
     assert len(before) == 2
     os.kill(before[0], signal.SIGKILL)
-    wait_until(lambda: len(workers(product)) == 2 and workers(product) != before, "the worker is replaced", 5)
+    wait_until(
+        lambda: len(product.workers()) == 2 and product.workers() != before, "the worker is replaced", 5
+    )
     alive = 0
     for connection in connections:
         try:

@@ -43,7 +43,7 @@ from fairlead.cluster.defs import ServerFacts, Snapshot
 from fairlead.config.modules import router_entry
 from fairlead.net.channel import Channel
 from fairlead.net.poller import Poller, Watched, WorkerLoop
-from fairlead.net.syscalls import sys_close, sys_send
+from fairlead.net.syscalls import sys_accept, sys_close, sys_send
 from fairlead.net.tls import listener_context, peer_problem, server_context
 from fairlead.net.tlschannel import TlsChannel
 from fairlead.protocol import packets
@@ -105,6 +105,31 @@ class Undertaker(Watched):
             connection.login = None
 
 
+class SpareDescriptor:
+    """A descriptor kept for the moment when there is no other: enough to tell one client at a time."""
+
+    def __init__(self) -> None:
+        self._fd = -1
+        self.take_back()
+
+    def lend(self) -> bool:
+        """Make room for one descriptor; False if there is none to give."""
+        if self._fd < 0:
+            self.take_back()
+        if self._fd < 0:
+            return False
+        os.close(self._fd)
+        self._fd = -1
+        return True
+
+    def take_back(self) -> None:
+        """Keep it again, if nobody else was faster."""
+        try:
+            self._fd = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._fd = -1
+
+
 class Plane:
     """All sessions of one worker."""
 
@@ -143,6 +168,7 @@ class Plane:
         self._stopping = False
         self.greetings = Greetings(board)
         self._undertaker = Undertaker(self.poller)
+        self.spare = SpareDescriptor()
         self.deadlines = Deadlines()
         # Sessions with planned connections and when to open them (microseconds), oldest first.
         self._planned: deque[tuple[int, Session]] = deque()
@@ -340,10 +366,17 @@ class Plane:
         channel.low_water = int(self.globals.get("writeq_low_water") or 0)
 
     def out_of_descriptors(self, acceptor: Acceptor) -> None:
-        """No descriptor is left for a new client: leave it in the backlog for a moment."""
+        """No descriptor is left for a new client: turn it away, or leave it in the backlog for a moment."""
         _log.error(
-            "Out of file descriptors: new clients have to wait", extra={"object": acceptor.listener.name}
+            "Out of file descriptors: new clients are refused", extra={"object": acceptor.listener.name}
         )
+        while self.spare.lend():
+            fd = sys_accept(acceptor.fd)[0]
+            if fd >= 0:
+                _send_and_close(fd, packets.build_err(0, 1040, "08004", "Too many connections"))
+            self.spare.take_back()
+            if fd < 0:
+                break
         acceptor.set_accepting(False)
         self.loop.call_later(EXHAUSTED_PAUSE_MS / 1000, self._accept_again, acceptor)
 
