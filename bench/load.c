@@ -4,7 +4,7 @@
  *   load --port P --user U --password W --database D --clients N --case C --warmup S --seconds S --pids 1,2,3
  *
  * Cases: select (point select, text protocol), prepared (the same, binary), trx (BEGIN, SELECT, UPDATE, COMMIT),
- * connect (connect, log in, one query, quit), large (one big result set after the other), idle (log in and wait).
+ * session (SET @a, SELECT, SET NAMES, SELECT), connect (connect, log in, one query, quit), large (one big result set after the other), idle (log in and wait).
  * At the beginning and at the end of the measured window it reads the CPU time of the processes in --pids, all
  * threads, in nanoseconds from the scheduler, and prints one line of JSON.
  */
@@ -145,6 +145,14 @@ static void make_scripts(void) {
             snprintf(text, sizeof text, "UPDATE points SET k=k+1 WHERE id=%ld", id);
             scripts[2][v] = query_packet(text);
             scripts[3][v] = query_packet("COMMIT");
+        } else if (!strcmp(o.mode, "session")) {
+            steps = 4;
+            snprintf(text, sizeof text, "SET @a = %ld", id);
+            scripts[0][v] = query_packet(text);
+            snprintf(text, sizeof text, "SELECT c FROM points WHERE id=%ld", id);
+            scripts[1][v] = query_packet(text);
+            scripts[2][v] = query_packet("SET NAMES utf8mb4");
+            scripts[3][v] = query_packet(text);
         } else if (!strcmp(o.mode, "large")) {
             snprintf(text, sizeof text, "SELECT REPEAT('x', 1000) FROM seq_1_to_%ld", o.rows);
             scripts[0][v] = query_packet(text);

@@ -42,6 +42,12 @@ from cluster import (  # noqa: E402
 )
 
 PLACE = ROOT / ".bench"
+DOCS = ROOT / "docs/benchmarks.md"
+# The part of the page that `--docs` writes.
+DOCS_BEGIN, DOCS_END = "<!-- results -->", "<!-- end of results -->"
+# Pairs of Fairlead against itself, and the idle sessions beside active ones.
+SELF_ROUNDS = 3
+IDLE_SOME, IDLE_MANY = 2_000, 10_000
 COMMAND = Path(sys.executable).with_name("fairlead")
 POINTS = 10000
 LARGE_ROWS = 200_000
@@ -53,7 +59,9 @@ TABLE = (
 
 @dataclass(frozen=True)
 class Case:
-    """One kind of load. `writes`: it has to reach the primary. `unit`: what the CPU time is divided by."""
+    """One kind of load. `writes`: it has to reach the primary. `unit`: what the CPU time is divided by.
+    `bar`: what the ratio to HAProxy must not exceed (0: there is none).
+    """
 
     name: str
     mode: str
@@ -61,18 +69,22 @@ class Case:
     quick: bool = False
     writes: bool = False
     unit: str = "µs/query"
+    bar: float = 0.0
+    rows: int = 0
 
 
 CASES = (
     Case("select, 1 client", "select", 1),
-    Case("select, 8 clients", "select", 8, quick=True),
-    Case("select, 64 clients", "select", 64, quick=True),
+    Case("select, 8 clients", "select", 8, quick=True, bar=1.0),
+    Case("select, 64 clients", "select", 64, quick=True, bar=1.0),
     Case("select, 256 clients", "select", 256),
-    Case("prepared, 8 clients", "prepared", 8, quick=True),
-    Case("prepared, 64 clients", "prepared", 64),
-    Case("transactions, 8 clients", "trx", 8, quick=True, writes=True),
-    Case("connect, query, quit; 8", "connect", 8, quick=True, unit="µs/connection"),
-    Case("200 MB result set", "large", 1, quick=True, unit="s/GB"),
+    Case("prepared, 8 clients", "prepared", 8, quick=True, bar=1.0),
+    Case("prepared, 64 clients", "prepared", 64, bar=1.0),
+    Case("transactions, 8 clients", "trx", 8, quick=True, writes=True, bar=1.1),
+    Case("session commands, 8 clients", "session", 8),
+    Case("connect, query, quit; 8", "connect", 8, quick=True, unit="µs/connection", bar=1.6),
+    Case("100 MB result set", "large", 1, unit="s/GB", rows=LARGE_ROWS // 2),
+    Case("200 MB result set", "large", 1, quick=True, unit="s/GB", bar=1.0, rows=LARGE_ROWS),
     Case("idle sessions", "idle", 300, unit="KB/session"),
 )
 
@@ -87,7 +99,7 @@ class Sample:
     cost: float
     rate: float
     p50_us: float
-    p99_us: float
+    p95_us: float
     load_us: float
 
 
@@ -175,26 +187,32 @@ class HAProxy(Target):
 
 
 class Fairlead(Target):
+    """`lazy_port` belongs to a service that opens server connections only when they are needed."""
+
     name = "fairlead"
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, threads: int = 1) -> None:
         port = free_port(14401)
         super().__init__(port, port)
         self.rest_port = free_port(port + 1)
+        self.lazy_port = free_port(self.rest_port + 1)
         names = ",".join(server.name for server in cluster.servers)
         parts = [
-            f"[fairlead]\nthreads=1\nadmin_host=127.0.0.1\nadmin_port={self.rest_port}\nadmin_secure_gui=false\n",
+            f"[fairlead]\nthreads={threads}\nadmin_host=127.0.0.1\nadmin_port={self.rest_port}\nadmin_secure_gui=false\n",
             *(f"[{s.name}]\ntype=server\naddress=127.0.0.1\nport={s.port}\n" for s in cluster.servers),
             f"[Monitor]\ntype=monitor\nmodule=mariadbmon\nservers={names}\nuser={MONITOR_USER}\n"
             f"password={MONITOR_PASSWORD}\nmonitor_interval=2000ms\n",
             f"[Split]\ntype=service\nrouter=readwritesplit\nservers={names}\nuser={SERVICE_USER}\n"
             f"password={SERVICE_PASSWORD}\n",
             f"[Listener]\ntype=listener\nservice=Split\naddress=127.0.0.1\nport={port}\n",
+            f"[Lazy]\ntype=service\nrouter=readwritesplit\nservers={names}\nuser={SERVICE_USER}\n"
+            f"password={SERVICE_PASSWORD}\nlazy_connect=true\n",
+            f"[LazyListener]\ntype=listener\nservice=Lazy\naddress=127.0.0.1\nport={self.lazy_port}\n",
         ]
-        config = cluster.directory / "fairlead.cnf"
+        config = cluster.directory / f"fairlead{threads}.cnf"
         config.write_text("\n".join(parts))
-        base = cluster.directory / "fairlead"
-        output = cluster.directory / "fairlead.out"
+        base = cluster.directory / f"fairlead{threads}"
+        output = cluster.directory / f"fairlead{threads}.out"
         self.process = spawn([str(COMMAND), "serve", "--config", str(config), "--basedir", str(base)], output)
         wait_for_port(self, output, base / "var/log/maxscale/maxscale.log")
 
@@ -253,7 +271,7 @@ class Bench:
             "--seconds",
             str(self.seconds),
             "--rows",
-            str(LARGE_ROWS if case.mode == "large" else POINTS),
+            str(case.rows or POINTS),
             "--pids",
             ",".join(map(str, pids)),
         ]
@@ -273,7 +291,7 @@ class Bench:
             cost,
             rate,
             found["p50_us"],
-            found["p99_us"],
+            found["p95_us"],
             found["own_us"] / max(1, found["done"]),
         )
 
@@ -307,13 +325,75 @@ class Bench:
         other = {sample.round: sample.cost for sample in self.of(case, "haproxy")}
         return [s.cost / other[s.round] for s in self.of(case, "fairlead") if other.get(s.round)]
 
+    # -- Fairlead against itself
+
+    def beside_idle(self, idle: int) -> str:
+        """What idle sessions cost those who work: 8 clients with and without them, in turns."""
+        target = next(each for each in self.targets if isinstance(each, Fairlead))
+        case = Case("", "select", 8)
+        words = [str(self.program), "--port", str(target.lazy_port), "--user", APP_USER]
+        words += ["--password", APP_PASSWORD, "--database", DATABASE, "--clients", str(idle)]
+        words += ["--case", "idle", "--warmup", "0", "--seconds", "600", "--rows", "1"]
+        ratios = []
+        for number in range(SELF_ROUNDS):
+            alone = self.run(number, case, target)
+            before = memory_kb(target.pids())
+            process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                time.sleep(idle / 3000 + 2)
+                per_session = (memory_kb(target.pids()) - before) / idle
+                ratios.append(self.run(number, case, target).cost / alone.cost)
+            finally:
+                process.kill()
+                process.wait()
+            time.sleep(idle / 3000 + 1)
+        median = statistics.median(ratios)
+        verdict = "" if idle < IDLE_MANY else f" (bar: 1.10, {'held' if median <= 1.1 else 'missed'})"
+        return (
+            f"* {idle} idle sessions beside 8 active ones: the active ones cost **{median:.2f}** of what "
+            f"they cost alone{verdict}; {per_session:.1f} KB per idle session without server connections."
+        )
+
+    def two_workers(self, cluster: Cluster) -> str:
+        """What two workers can carry, by CPU: twice the work if a query costs the same."""
+        one = next(each for each in self.targets if isinstance(each, Fairlead))
+        two = Fairlead(cluster, threads=2)
+        case = Case("", "select", 64)
+        try:
+            pairs = [
+                (self.run(number, case, one), self.run(number, case, two)) for number in range(SELF_ROUNDS)
+            ]
+        finally:
+            two.stop()
+        ratio = statistics.median(2 * first.cost / second.cost for first, second in pairs)
+        return (
+            f"* Two workers carry **{ratio:.2f}** times as much as one (bar: 1.8, "
+            f"{'held' if ratio >= 1.8 else 'missed'}): twice the cores, divided by what a query costs more "
+            "with two. By CPU and not by throughput, since client and servers need the same two cores."
+        )
+
+    def large_results(self) -> str:
+        """How much the product's memory grows while 200 MB pass."""
+        target = next(each for each in self.targets if isinstance(each, Fairlead))
+        time.sleep(1)
+        before = memory_kb(target.pids())
+        words = [str(self.program), "--port", str(target.read_port), "--user", APP_USER]
+        words += ["--password", APP_PASSWORD, "--database", DATABASE, "--clients", "1", "--case", "large"]
+        words += ["--warmup", "0", "--seconds", "2", "--rows", str(LARGE_ROWS)]
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+        most = 0.0
+        while process.poll() is None:
+            most = max(most, memory_kb(target.pids()) - before)
+            time.sleep(0.02)
+        return f"* 200 MB result sets: the product grows by **{max(0.0, most):.0f} KB** (bar: 2048)."
+
 
 def table(bench: Bench, cases: list[Case]) -> str:
     """The result in Markdown."""
     lines = [
         "| case | unit | HAProxy | Fairlead | ratio (range) | per second: direct | HAProxy | Fairlead |"
-        " p99 µs: direct | HAProxy | Fairlead |",
-        "|---|---|--:|--:|---|--:|--:|--:|--:|--:|--:|",
+        " p95 µs: direct | HAProxy | Fairlead | bar |",
+        "|---|---|--:|--:|---|--:|--:|--:|--:|--:|--:|---|",
     ]
     for case in cases:
         ratios = bench.ratios(case)
@@ -322,7 +402,7 @@ def table(bench: Bench, cases: list[Case]) -> str:
         costs = [f"{bench.median(case, name, 'cost'):.{digits}f}" for name in ("haproxy", "fairlead")]
         rates, tails = (
             [f"{bench.median(case, name, field):.0f}" for name in ("direct", "haproxy", "fairlead")]
-            for field in ("rate", "p99_us")
+            for field in ("rate", "p95_us")
         )
         if case.mode == "large":
             rates = [f"{rate} MB" for rate in rates]
@@ -330,7 +410,10 @@ def table(bench: Bench, cases: list[Case]) -> str:
             tails = ["", "", ""]
         if case.mode == "idle":
             rates = ["", "", ""]
-        lines.append(f"| {' | '.join([case.name, case.unit, *costs, ratio, *rates, *tails])} |")
+        bar = ""
+        if case.bar and ratios:
+            bar = f"{case.bar:.1f} {'held' if statistics.median(ratios) <= case.bar else 'missed'}"
+        lines.append(f"| {' | '.join([case.name, case.unit, *costs, ratio, *rates, *tails, bar])} |")
     return "\n".join(lines)
 
 
@@ -346,6 +429,15 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}"
 
 
+def write_docs(text: str, rounds: int, seconds: float) -> None:
+    """Put the results into the page, between its marks."""
+    page = DOCS.read_text()
+    before, rest = page.split(DOCS_BEGIN)
+    after = rest.split(DOCS_END)[1]
+    head = f"{time.strftime('%Y-%m-%d')}, {machine()}; {rounds} rounds of {seconds:g} s"
+    DOCS.write_text(f"{before}{DOCS_BEGIN}\n{head}:\n\n{text}\n{DOCS_END}{after}")
+
+
 def compiled() -> bool:
     return any((ROOT / "src/fairlead").rglob("channel*.so")) and os.environ.get("FAIRLEAD_PURE") != "1"
 
@@ -355,6 +447,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer cases and rounds: about a minute")
     parser.add_argument("--rounds", type=int, help="rounds (5, quick: 2)")
     parser.add_argument("--seconds", type=float, help="length of one measurement (3, quick: 1)")
+    parser.add_argument("--docs", action="store_true", help="write the results into docs/benchmarks.md")
     parser.add_argument("--only", default="", help="only cases whose name contains this")
     parser.add_argument("--targets", default="direct,haproxy,fairlead", help="what to measure")
     given = parser.parse_args()
@@ -374,6 +467,7 @@ def main() -> int:
             log(f"==> {machine()}")
             log(f"==> starting three MariaDB servers and {', '.join(chosen)}")
             cluster.start(TABLE, ["--max-connections=2000", "--back-log=1000"])
+            extras: list[str] = []
             try:
                 for name in chosen:
                     targets.append(kinds[name](cluster))
@@ -381,6 +475,14 @@ def main() -> int:
                 for number in range(rounds):
                     log(f"==> round {number + 1} of {rounds}: {len(cases)} cases, {len(targets)} targets")
                     bench.round(number, cases)
+                if not given.quick and not given.only and "fairlead" in chosen:
+                    log("==> Fairlead against itself")
+                    extras = [
+                        bench.beside_idle(IDLE_SOME),
+                        bench.beside_idle(IDLE_MANY),
+                        bench.two_workers(cluster),
+                        bench.large_results(),
+                    ]
             finally:
                 for target in targets:
                     target.stop()
@@ -389,13 +491,15 @@ def main() -> int:
     except (ClusterError, subprocess.TimeoutExpired) as error:
         log(f"bench: {error}")
         return 1
-    text = table(bench, cases)
+    text = "\n".join([table(bench, cases), *([""] if extras else []), *extras])
     log(f"\n{text}\n")
     stamp = time.strftime("%Y%m%d-%H%M%S")
     (PLACE / f"{stamp}.json").write_text(
         json.dumps({"machine": machine(), "samples": [asdict(sample) for sample in bench.samples]}, indent=1)
     )
     (PLACE / f"{stamp}.md").write_text(f"{machine()}, {rounds} rounds of {seconds:g} s\n\n{text}\n")
+    if given.docs:
+        write_docs(text, rounds, seconds)
     log(
         f"CPU time of all processes of the product; ratio: median of {rounds} pairs. Kept in .bench/{stamp}.*"
     )
