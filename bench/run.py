@@ -74,6 +74,8 @@ class Case:
 
 
 CASES = (
+    # First, and only once: afterwards the memory of earlier sessions is there to be used again.
+    Case("idle sessions", "idle", 1000, unit="KB/session", bar=12.0),
     Case("select, 1 client", "select", 1),
     Case("select, 8 clients", "select", 8, quick=True, bar=1.0),
     Case("select, 64 clients", "select", 64, quick=True, bar=1.0),
@@ -85,7 +87,6 @@ CASES = (
     Case("connect, query, quit; 8", "connect", 8, quick=True, unit="µs/connection", bar=1.6),
     Case("100 MB result set", "large", 1, unit="s/GB", rows=LARGE_ROWS // 2),
     Case("200 MB result set", "large", 1, quick=True, unit="s/GB", bar=1.0, rows=LARGE_ROWS),
-    Case("idle sessions", "idle", 300, unit="KB/session"),
 )
 
 
@@ -309,6 +310,8 @@ class Bench:
 
     def round(self, number: int, cases: list[Case]) -> None:
         for case in cases:
+            if case.mode == "idle" and number:
+                continue
             order = self.targets[number % len(self.targets) :] + self.targets[: number % len(self.targets)]
             for target in order:
                 self.samples.append(self.run(number, case, target))
@@ -337,11 +340,9 @@ class Bench:
         ratios = []
         for number in range(SELF_ROUNDS):
             alone = self.run(number, case, target)
-            before = memory_kb(target.pids())
             process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:
                 time.sleep(idle / 3000 + 2)
-                per_session = (memory_kb(target.pids()) - before) / idle
                 ratios.append(self.run(number, case, target).cost / alone.cost)
             finally:
                 process.kill()
@@ -351,7 +352,7 @@ class Bench:
         verdict = "" if idle < IDLE_MANY else f" (bar: 1.10, {'held' if median <= 1.1 else 'missed'})"
         return (
             f"* {idle} idle sessions beside 8 active ones: the active ones cost **{median:.2f}** of what "
-            f"they cost alone{verdict}; {per_session:.1f} KB per idle session without server connections."
+            f"they cost alone{verdict}."
         )
 
     def two_workers(self, cluster: Cluster) -> str:
@@ -412,7 +413,10 @@ def table(bench: Bench, cases: list[Case]) -> str:
             rates = ["", "", ""]
         bar = ""
         if case.bar and ratios:
-            bar = f"{case.bar:.1f} {'held' if statistics.median(ratios) <= case.bar else 'missed'}"
+            found = (
+                bench.median(case, "fairlead", "cost") if case.mode == "idle" else statistics.median(ratios)
+            )
+            bar = f"{case.bar:.1f} {'held' if round(found, 2) <= case.bar else 'missed'}"
         lines.append(f"| {' | '.join([case.name, case.unit, *costs, ratio, *rates, *tails, bar])} |")
     return "\n".join(lines)
 

@@ -2,8 +2,8 @@
 
 Clients read, write, prepare, reset their connection, make temporary tables and vanish; meanwhile parameters
 are altered, servers go into maintenance, services come and go, the log is rotated, replicas are killed and
-return. Now and then a line shows memory, descriptors, sessions and history. At the end all of it has to be back
-at the baseline that was taken after the first tenth.
+return. Now and then a line shows memory, descriptors, sessions and history. At the end all of it has to be
+back at the baseline that was taken after the first tenth.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ class Soak:
         self.rng = random.Random(seed)
         self.end = threading.Event()
         self.statements = 0
+        # How often load_for has been called: writes have different tokens each time.
+        self.phase = 0
         self.unexpected: list[str] = []
         self.acknowledged: set[str] = set()
         self._lock = threading.Lock()
@@ -50,12 +52,12 @@ class Soak:
 
     def client(self, number: int) -> None:
         """One client after the other, until the end."""
-        rng = random.Random(number)
+        rng = random.Random(f"{number} {self.phase}")
         life = 0
         while not self.end.is_set():
             life += 1
             try:
-                self._life(rng, f"{number}-{life}")
+                self._life(rng, f"{self.phase}-{number}-{life}")
             except pymysql.err.MySQLError as error:
                 if error.args[0] not in EXPECTED:
                     self.unexpected.append(repr(error))
@@ -207,6 +209,7 @@ class Soak:
     def load_for(self, seconds: float) -> None:
         """Let everybody work for so long."""
         self.end.clear()
+        self.phase += 1
         threads = [threading.Thread(target=self.client, args=(number,)) for number in range(CLIENTS)]
         threads.append(threading.Thread(target=self.admin))
         for thread in threads:
