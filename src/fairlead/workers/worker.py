@@ -49,7 +49,7 @@ ALIVE_INTERVAL_S = 0.5
 # What the data plane may take longer than its drain time before the worker ends without it.
 STOP_GRACE_S = 1.0
 # Objects of young generations before the collector looks: long-lived sessions are not garbage.
-GC_THRESHOLDS = (50_000, 20, 100)
+GC_THRESHOLDS = (10_000, 20, 100)
 
 EXIT_OK = 0
 EXIT_SUPERVISOR_GONE = 1
