@@ -73,7 +73,7 @@ bench-quick: $(STAMPS)/compiled $(STAMPS)/mariadb $(STAMPS)/haproxy
 	@$(PYTHON) bench/run.py --quick $(BENCH)
 
 bench-micro: $(STAMPS)/compiled
-	@for program in bench/micro_*.py; do $(PYTHON) $$program || exit 1; done
+	@$(PYTHON) bench/micro.py $(BENCH)
 
 clean:
 	rm -rf $(VENV) build .demo .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
