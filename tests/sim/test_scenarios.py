@@ -196,3 +196,18 @@ def test_a_full_history_still_serves_a_connection_on_its_way(seed: int) -> None:
     # Where nothing can be opened any more the session says so or ends; what it must not do is to forget.
     if len(client.heard) == 5 and client.heard[4][1].kind == "rows":
         assert client.heard[4][1].rows[0][2:4] == ["one", "two"]
+
+
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_a_goodbye_waits_for_what_was_sent_before(seed: int) -> None:
+    """A write with QUIT right behind it is carried out, also where its connection has yet to be opened."""
+    world = world_of(seed)
+    client = Scripted(world, 1, [["INSERT INTO log VALUES ('b')"]])
+    world.clients = [client]
+    client.connect()
+    run_until(world, lambda: bool(client.sent))
+    client.send(fmt.packet(0, b"\x01"))
+    client.done = True
+    world.disturbed = True
+    run_until(world, lambda: client.state == "gone" and not world.sessions)
+    assert [commit.token for commit in world.ledger] == ["b"]

@@ -295,6 +295,9 @@ class Session(BackendOwner):
         if command == _COM_QUERY:
             result = self._query(statement)
         elif command == _COM_QUIT:
+            if self.expecting:
+                # What was sent before the goodbye is carried out.
+                return _WAIT
             self.connection.leaving = True
             self.close("client left")
             return _FAILED
