@@ -207,6 +207,12 @@ class MemoryChannel(Channel):
     def _gone(self) -> None:
         self.said_goodbye = True
 
+    def close_with(self, words: bytes) -> None:
+        if not self.closed:
+            if not self.connecting:
+                self.send(bytearray(words), 0, len(words))
+            self.close()
+
     def close_gracefully(self) -> None:
         if not self.closed and not self.finishing:
             self.finishing = True
