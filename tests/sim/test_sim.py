@@ -10,6 +10,7 @@ import pytest
 
 from fairlead.cluster.board import S_CONNECTIONS
 from fairlead.protocol.constants import COM_QUERY
+from fairlead.routers.readwritesplit.losses import revive
 from fairlead.routers.readwritesplit.router import RwsSession
 from fairlead.session.backend import K_CLIENT
 from fairlead.session.history import History
@@ -66,22 +67,22 @@ class RepeatsWrites(RwsSession):
 
     def __init__(self, session: Session, service: Any) -> None:
         super().__init__(session, service)
-        self.write: bytearray | None = None
+        self.written: bytearray | None = None
 
     def backend_done(self, backend: Any, kind: int, entry_id: int) -> None:
-        self.write = None
+        self.written = None
         super().backend_done(backend, kind, entry_id)
 
     def route(self, statement: Any) -> int:
         packet = bytearray(statement.packet())
-        self.write = packet if packet[5:11] == b"INSERT" else None
+        self.written = packet if packet[5:11] == b"INSERT" else None
         return super().route(statement)
 
     def backend_lost(self, backend: Any, kind: int, command: int, reason: str, permanent: bool) -> None:
         session = self.session
-        if kind == K_CLIENT and self.write is not None and not session.closed:
+        if kind == K_CLIENT and self.written is not None and not session.closed:
             if session.open_backend(backend):
-                session.send(backend, self._revive(self.write, COM_QUERY), 0, False)
+                session.send(backend, revive(self.written, COM_QUERY), 0, False)
                 return
         super().backend_lost(backend, kind, command, reason, permanent)
 
@@ -158,7 +159,7 @@ def test_a_reply_kept_back_is_noticed() -> None:
 
     def breaks(world: World) -> None:
         class Swallows(RwsSession):
-            def error_reply(self, backend: Any, code: int, message: str) -> bool:
+            def error_reply(self, backend: Any, code: int, sqlstate: str, message: str) -> bool:
                 return False
 
         with_router(world, Swallows)

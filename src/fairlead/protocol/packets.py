@@ -174,6 +174,18 @@ def parse_ok(payload: bytes, capabilities: int) -> Ok:
     return Ok(affected, insert_id, status, warnings, info.decode("utf-8", "replace"), variables, schema)
 
 
+def without_state(payload: bytes) -> bytes:
+    """The same OK for a client that did not ask for session state."""
+    reader = Reader(payload, 1)
+    reader.number()
+    reader.number()
+    at = reader.position
+    status = reader.integer(2) & ~SERVER_SESSION_STATE_CHANGED
+    info = reader.string() if reader.take(2) and reader.left() else b""
+    plain = payload[:at] + status.to_bytes(2, "little") + payload[at + 2 : at + 4]
+    return plain + lenenc_string(info) if info else plain
+
+
 def _parse_tracking(reader: Reader) -> tuple[dict[str, str], str | None]:
     variables: dict[str, str] = {}
     schema = None

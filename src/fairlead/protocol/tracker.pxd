@@ -37,6 +37,7 @@ cdef int _BINLOG_DUMP
 cdef class ReplyTracker:
     cdef public bint done
     cdef public bint started
+    cdef public bint stops_at_state
     cdef public int kind
     cdef public int status
     cdef public int error_code

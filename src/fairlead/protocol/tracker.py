@@ -116,6 +116,8 @@ class ReplyTracker:
         self.cursor_open = False
         self.ok_start = 0
         self.ok_end = 0
+        # `feed` returns behind every OK with session state.
+        self.stops_at_state = False
         self._state = _FIRST
         self._command = 0
         self._no_eof = False
@@ -158,6 +160,8 @@ class ReplyTracker:
         pos = start
         self.ok_start = 0
         while pos < end and not self.done:
+            if self.ok_start and self.stops_at_state:
+                return pos
             if self._skip:
                 n = end - pos
                 if n > self._skip:

@@ -23,6 +23,7 @@ cdef Py_ssize_t _HISTOGRAM_BUCKETS
 cdef int _K_NONE
 cdef int _K_CLIENT
 cdef int _K_VERIFY
+cdef int _K_PROBE
 cdef int _K_REPLAY
 cdef int _B_READY
 cdef int _B_CLOSED
@@ -37,6 +38,7 @@ cdef int _COM_PREPARE
 
 cdef class BackendOwner:
     cdef public dict statements
+    cdef public bint watches_state
 
     cpdef void client_bytes(self, Backend backend, bytearray buf, Py_ssize_t start, Py_ssize_t end) except *
     cpdef bint first_packet(self, Backend backend, bytearray buf, Py_ssize_t start, Py_ssize_t end) except -1
@@ -76,7 +78,9 @@ cdef class Backend(Handler):
     cdef public str last_error
     cdef public bint replay_failed
     cdef public bint lost_unsent
+    cdef public Statement unsent
     cdef public list to_replay
+    cdef public object login_database
     cdef public bint current_read
     cdef Board _board
     cdef public Py_ssize_t counters

@@ -32,10 +32,12 @@ from fairlead.cluster.board import (
 from fairlead.net.channel import Channel, Handler
 from fairlead.protocol import statements
 from fairlead.protocol.constants import (
+    COM_QUERY,
     COM_STMT_CLOSE,
     COM_STMT_EXECUTE,
     COM_STMT_PREPARE,
 )
+from fairlead.protocol.packets import frame
 from fairlead.protocol.tracker import R_BROKEN, R_ERR, ReplyTracker
 from fairlead.session.prepared import Prepared
 from fairlead.session.statement import Statement
@@ -46,6 +48,10 @@ K_CLIENT = 1  # relayed to the client
 K_VERIFY = 2  # a session command that another server answers: compared, not relayed
 K_REPLAY = 3  # a command of the history on a new connection: compared, not relayed
 K_PING = 4  # keepalive: thrown away
+K_OWN = 5  # the router's own: it has to succeed, or the connection is of no use
+K_SYNC = 6  # waits for the replica to catch up: an error means that it did not in time
+K_PROBE = 7  # a question of the router's, whose answer it reads
+K_LATE = 8  # nobody wants the answer any more: thrown away
 
 B_CLOSED = 0
 B_CONNECTING = 1
@@ -79,6 +85,7 @@ _COM_STMT_EXECUTE = COM_STMT_EXECUTE
 _K_NONE = K_NONE
 _K_CLIENT = K_CLIENT
 _K_VERIFY = K_VERIFY
+_K_PROBE = K_PROBE
 _K_REPLAY = K_REPLAY
 _B_READY = B_READY
 _B_CLOSED = B_CLOSED
@@ -97,6 +104,7 @@ class BackendOwner:
 
     def __init__(self) -> None:
         self.statements: dict[int, Prepared] = {}
+        self.watches_state = False
 
     def client_bytes(self, backend: Backend, buf: bytearray, start: int, end: int) -> None:
         """Bytes of the reply that the client waits for."""
@@ -109,6 +117,12 @@ class BackendOwner:
 
     def reply_done(self, backend: Backend, kind: int, command: int, entry_id: int) -> None:
         """A reply is complete."""
+
+    def own_bytes(self, backend: Backend, buf: bytearray, start: int, end: int) -> None:
+        """Bytes of the reply to a question of the router's."""
+
+    def session_state(self, backend: Backend, payload: bytes) -> None:
+        """An OK of the client's reply reports session state; only if `watches_state`."""
 
     def backend_login_data(self, backend: Backend, buf: bytearray, start: int, end: int) -> int:
         """Data of a server that is not logged in to yet; returns what was consumed."""
@@ -175,8 +189,11 @@ class Backend(Handler):
         self.replay_failed = False
         # What it has to repeat once it is logged in, if the history does not keep that any more.
         self.to_replay: list[Any] | None = None
-        # When it was lost nothing had been sent of what was owed.
+        # The default database to log in with, if that is not the session's present one.
+        self.login_database: str | None = None
+        # When it was lost nothing had been sent of what was owed: the client's command is this one.
         self.lost_unsent = False
+        self.unsent: Statement | None = None
         self.current_read = False
         self.tls = False
         self._board = board
@@ -243,12 +260,25 @@ class Backend(Handler):
         self.thread_id = 0
         self.replay_failed = False
         self.to_replay = None
+        self.login_database = None
 
     def owes(self, kind: int) -> bool:
         """Whether a reply of this kind is owed, or waits in the backlog."""
         if self.pending and self.head_kind == kind:
             return True
         return any(more[0] == kind for more in self._more) or any(item[2] == kind for item in self.backlog)
+
+    def unsent_command(self) -> Statement | None:
+        """The client's command that waits here, if nothing of it has been sent."""
+        for packet, command, kind, entry_id, ps_id in self.backlog:
+            if kind == K_CLIENT and not entry_id:
+                statement = Statement()
+                statement.buf = packet
+                statement.end = len(packet)
+                statement.command = command
+                statement.ps_id = ps_id
+                return statement
+        return None
 
     def owed(self) -> int:
         """Replies owed, counting what waits to be sent."""
@@ -344,6 +374,40 @@ class Backend(Handler):
         elif self.channel is not None:
             self.channel.send(packet, 0, len(packet))
 
+    def send_own(self, sql: bytes, kind: int) -> None:
+        """Send a statement of the router's own."""
+        packet = bytearray(frame(0, bytes((COM_QUERY,)) + sql))
+        if self.backlog or self.state != B_READY or self.channel is None:
+            self.backlog.append((packet, COM_QUERY, kind, 0, 0))
+            if self.state == B_PLANNED:
+                self.owner.backend_needed(self)
+            return
+        self.channel.send(packet, 0, len(packet))
+        self.written_us = self.channel.poller.now_us
+        self.expect(COM_QUERY, kind, 0)
+
+    def unwanted(self) -> bool:
+        """The client does not get the reply it is owed here, which has not begun: read and drop it instead.
+
+        False if there is none, or it has begun.
+        """
+        if self.pending and self.head_kind == K_CLIENT:
+            if self.sent_to_client:
+                return False
+            self.head_kind = K_LATE
+            self._board.add(self.counters + _S_ACTIVE, -1)
+            return True
+        for position, (kind, command, each_id) in enumerate(self._more):
+            if kind == K_CLIENT:
+                self._more[position] = (K_LATE, command, each_id)
+                self._board.add(self.counters + _S_ACTIVE, -1)
+                return True
+        for position, (_, _, kind, _, _) in enumerate(self.backlog):
+            if kind == K_CLIENT:
+                del self.backlog[position]
+                return True
+        return False
+
     def expect(self, command: int, kind: int, entry_id: int) -> None:
         """A command has been sent: its reply is owed."""
         if kind == _K_CLIENT:
@@ -376,6 +440,11 @@ class Backend(Handler):
                 self.backlog[position] = (packet, command, K_CLIENT, each_id, ps_id)
                 return True
         return False
+
+    def forget_types(self, entry_id: int) -> None:
+        """The server may have other parameter types for this statement than the newest."""
+        self.ps_types.pop(entry_id, None)
+        self._hot_id = 0
 
     def forget_statement(self, entry_id: int) -> None:
         """Close the server's prepared statement behind this id."""
@@ -465,6 +534,8 @@ class Backend(Handler):
                 if forward:
                     self.sent_to_client = True
                     self.owner.client_bytes(self, buf, pos, new)
+            elif kind == _K_PROBE:
+                self.owner.own_bytes(self, buf, pos, new)
             if tracker.done:
                 self._finish_reply()
                 if self.state != _B_READY and self.state != _B_REPLAY:

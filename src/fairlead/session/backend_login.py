@@ -109,9 +109,10 @@ class BackendLogin:
         self.greeting = greeting
         self.backend.thread_id = greeting.thread_id
         session = self.session
-        capabilities = (session.capabilities | _REQUIRED) & (greeting.capabilities | CLIENT_MYSQL)
+        capabilities = session.capabilities | session.extra_capabilities | _REQUIRED
+        capabilities &= greeting.capabilities | CLIENT_MYSQL
         capabilities &= ~(CLIENT_CONNECT_WITH_DB | CLIENT_CONNECT_ATTRS | CLIENT_SSL)
-        if session.database:
+        if self._database():
             capabilities |= CLIENT_CONNECT_WITH_DB
         if session.attributes and greeting.capabilities & CLIENT_CONNECT_ATTRS:
             capabilities |= CLIENT_CONNECT_ATTRS
@@ -144,11 +145,15 @@ class BackendLogin:
             charset=session.charset,
             user=session.backend_user,
             auth=auth.native_token(session.backend_password, greeting.scramble),
-            database=session.database,
+            database=self._database(),
             plugin=_PLUGIN,
             attributes_raw=session.attributes,
         )
         self._send(build_handshake_response(response))
+
+    def _database(self) -> str:
+        given = self.backend.login_database
+        return self.session.database if given is None else str(given)
 
     def _send(self, payload: bytes) -> None:
         data = bytearray(packets.frame(self._sequence, payload))

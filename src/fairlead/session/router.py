@@ -34,11 +34,24 @@ class RouterSession:
         none).
         """
 
-    def error_reply(self, backend: Any, code: int, message: str) -> bool:
+    def error_reply(self, backend: Any, code: int, sqlstate: str, message: str) -> bool:
         """The client's reply begins with an error; False keeps it from the client (the router deals with
         it).
         """
         return True
+
+    def own_done(self, backend: Any, kind: int, ok: bool) -> None:
+        """The reply to a statement that the router sent on its own account (K_OWN, K_SYNC, K_PROBE)."""
+
+    def own_bytes(self, backend: Any, buf: bytearray, start: int, end: int) -> None:
+        """Bytes of the reply to a K_PROBE."""
+
+    def session_state(self, backend: Any, payload: bytes) -> None:
+        """An OK of the client's reply reports session state; only with `Session.watches_state`."""
+
+    def can_resume(self, backend: Any) -> bool:
+        """Whether the client's reply, part of which it has, can be completed without this connection."""
+        return False
 
     def backend_ready(self, backend: Any) -> None:
         """A connection is logged in and in the state of the session."""

@@ -8,6 +8,7 @@ from fairlead.session.history cimport History
 from fairlead.session.prepared cimport Prepared
 from fairlead.session.router cimport RouterSession
 from fairlead.session.statement cimport Statement
+from fairlead.session.tap cimport ReplyTap
 from fairlead.session.trx cimport TrxTracker
 from fairlead.sql.classifier cimport Classifier
 from fairlead.sql.info cimport QueryInfo
@@ -85,6 +86,8 @@ cdef class Session(BackendOwner):
     cdef public str last_reason
     cdef public object queries
     cdef public bint own_reply
+    cdef public ReplyTap tap
+    cdef public long long extra_capabilities
     cdef public bint ready
     cdef public bint planning
     cdef public str pending_database

@@ -30,6 +30,7 @@ from fairlead.net.channel import Channel
 from fairlead.protocol import packets, statements
 from fairlead.protocol.charsets import charset_of
 from fairlead.protocol.constants import (
+    CLIENT_SESSION_TRACK,
     COM_BINLOG_DUMP,
     COM_CHANGE_USER,
     COM_INIT_DB,
@@ -56,8 +57,11 @@ from fairlead.session.backend import (
     B_REPLAY,
     K_CLIENT,
     K_NONE,
+    K_OWN,
     K_PING,
+    K_PROBE,
     K_REPLAY,
+    K_SYNC,
     K_VERIFY,
     Backend,
     BackendOwner,
@@ -68,6 +72,7 @@ from fairlead.session.kill import kill_message
 from fairlead.session.prepared import Prepared
 from fairlead.session.router import FAILED, ROUTED, WAIT, RouterSession
 from fairlead.session.statement import Statement
+from fairlead.session.tap import ReplyTap
 from fairlead.session.trx import TrxTracker
 from fairlead.sql.hints import HintStack, parse_hints
 from fairlead.sql.types import (
@@ -191,6 +196,10 @@ class Session(BackendOwner):
         # A reply of the session's own is owed: no other may overtake it.
         self.own_reply = False
         self.ready = False
+        # Sees the replies before the client, if there is one.
+        self.tap: ReplyTap | None = None
+        # What server connections need beyond what the client asked for.
+        self.extra_capabilities = 0
         # Connections are planned, and the host will say when to open them.
         self.planning = False
         self.close_reason = ""
@@ -620,7 +629,29 @@ class Session(BackendOwner):
             self.load_backend = backend
             self.loads += 1
             self.resume_client()
-        self.client.send(buf, start, end)
+            if self.tap is not None:
+                self.tap.asks_for_data()
+        if self.tap is not None:
+            start = self.tap.passing(buf, start, end)
+            if start >= end:
+                return
+        if self.watches_state and backend.tracker.ok_start:
+            self._with_state(backend, buf, start, end)
+        else:
+            self.client.send(buf, start, end)
+
+    def _with_state(self, backend: Backend, buf: bytearray, start: int, end: int) -> None:
+        """The last packet reports session state: the router wants it, the client perhaps not."""
+        at = backend.tracker.ok_start
+        payload = bytes(buf[at : backend.tracker.ok_end])
+        if not (self.tap is not None and self.tap.hidden):
+            self.router.session_state(backend, payload)
+        if self.capabilities & CLIENT_SESSION_TRACK or backend.tracker.ok_end != end:
+            self.client.send(buf, start, end)
+            return
+        if at - 4 > start:
+            self.client.send(buf, start, at - 4)
+        self._send_bytes(packets.frame(buf[at - 1], packets.without_state(payload)))
 
     def first_packet(self, backend: Backend, buf: bytearray, start: int, end: int) -> bool:
         if backend.tracker.kind != R_ERR:
@@ -632,12 +663,15 @@ class Session(BackendOwner):
             return True
         error = packets.parse_err(bytes(buf[start + 4 : end]))
         backend.last_error = f"{error.errno}: {error.message}"
-        return self.router.error_reply(backend, error.errno, error.message)
+        return self.router.error_reply(backend, error.errno, error.sqlstate, error.message)
 
     def reply_done(self, backend: Backend, kind: int, command: int, entry_id: int) -> None:
         ok = backend.tracker.kind != _R_ERR
         if kind == _K_CLIENT:
             self.expecting -= 1
+            if self.tap is not None and self.tap.hidden:
+                self.router.backend_done(backend, kind, entry_id)
+                return
             if entry_id:
                 self._delivered(backend, command, entry_id, ok)
             if self.pending_database is not None:
@@ -662,6 +696,12 @@ class Session(BackendOwner):
                 self.resume_client()
         elif kind == _K_REPLAY:
             self._replayed(backend, entry_id, ok)
+        elif kind == K_OWN and not ok:
+            self.drop_backend(backend, "a statement of the proxy failed there")
+        elif kind in (K_OWN, K_SYNC, K_PROBE):
+            self.router.own_done(backend, kind, ok)
+            if self.waiting and not self.closed:
+                self.resume_client()
 
     def _delivered(self, backend: Backend, command: int, entry_id: int, ok: bool) -> None:
         self.history.delivered(entry_id, ok)
@@ -724,10 +764,12 @@ class Session(BackendOwner):
     def backend_logged_in(self, backend: Backend) -> None:
         """The server accepted the login: bring the connection to the state of the session."""
         backend.login = None
+        backend.tracker.stops_at_state = self.watches_state
         waiting_ids = {item[3] for item in backend.backlog if item[3]}
         kept = self.history.entries.values() if backend.to_replay is None else backend.to_replay
         entries = [entry for entry in kept if entry.id not in waiting_ids]
         backend.to_replay = None
+        backend.login_database = None
         if not entries:
             self._backend_ready(backend)
             return
@@ -776,6 +818,7 @@ class Session(BackendOwner):
         """The connection was lost or is given up; the router decides what follows."""
         kind, command = K_NONE, 0
         backend.lost_unsent = not backend.pending
+        backend.unsent = backend.unsent_command()
         if backend.owes(K_CLIENT):
             kind, command = K_CLIENT, backend.head_command
         partial = backend.sent_to_client and backend.pending > 0 and backend.head_kind == K_CLIENT
@@ -794,7 +837,7 @@ class Session(BackendOwner):
         if self.kill_message:
             self.close("killed", code=1927, message=self.kill_message, sqlstate="70100")
             return
-        if partial:
+        if partial and not self.router.can_resume(backend):
             self.close(
                 f"Server '{backend.server.name}' was lost in the middle of a result", log=backend.failure
             )

@@ -32,6 +32,22 @@ class Statement:
         self.prepared: Prepared | None = None
         self.has_types = False
 
+    def kept(self) -> Statement:
+        """A copy with bytes of its own, which may be kept."""
+        copy = Statement()
+        copy.buf = self.packet()
+        copy.end = len(copy.buf)
+        copy.command = self.command
+        copy.info = self.info
+        copy.type_mask = self.type_mask
+        copy.ps_id = self.ps_id
+        copy.continues = self.continues
+        copy.replies = self.replies
+        copy.hints = self.hints
+        copy.prepared = self.prepared
+        copy.has_types = self.has_types
+        return copy
+
     def packet(self) -> bytearray:
         """A copy of the packet."""
         return self.buf[self.start : self.end]

@@ -53,6 +53,8 @@ class TrxTracker:
         self.active = False
         self.starting = False
         self.ending = False
+        # The present statement commits the open transaction and begins another one.
+        self.again = False
         self.read_only = False
         self.only_reads = True
         self.ended_only_reads = True
@@ -72,6 +74,7 @@ class TrxTracker:
         self.active = False
         self.starting = False
         self.ending = False
+        self.again = False
         self.read_only = False
         self.only_reads = True
 
@@ -84,8 +87,13 @@ class TrxTracker:
         if self.ending:
             self._clear()
         self.starting = False
+        self.again = False
         if mask & _BEGIN and not mask & _DISABLE:
+            again = self.active
             self._begin(mask)
+            if again:
+                self.starting = False
+                self.again = True
         elif mask & _DISABLE:
             self.autocommit = False
             # The next statement begins the transaction; this one is a session command.

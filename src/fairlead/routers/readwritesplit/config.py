@@ -49,4 +49,19 @@ class RwsConfig:
         self.strict_tmp_tables = bool(params["strict_tmp_tables"])
         self.retry_failed_reads = bool(params["retry_failed_reads"])
         self.lazy_connect = bool(params["lazy_connect"])
+        self.delayed_retry = bool(params["delayed_retry"])
+        self.retry_timeout_ms = int(params["delayed_retry_timeout"])
+        self.transaction_replay = bool(params["transaction_replay"])
+        # Bytes; a transaction of so many is not repeated.
+        self.replay_max_size = int(params["transaction_replay_max_size"])
+        self.replay_attempts = int(params["transaction_replay_attempts"])
+        # 0: attempts are limited, not their time.
+        self.replay_timeout_ms = int(params["transaction_replay_timeout"])
+        self.replay_retry_on_deadlock = bool(params["transaction_replay_retry_on_deadlock"])
+        self.replay_retry_on_mismatch = bool(params["transaction_replay_retry_on_mismatch"])
+        self.replay_safe_commit = bool(params["transaction_replay_safe_commit"])
+        # Which results have to be equal: also OK packets, also what depends on generated ids.
+        self.replay_oks = params["transaction_replay_checksum"] == "full"
+        self.replay_insert_ids = params["transaction_replay_checksum"] != "no_insert_id"
+        self.optimistic_trx = bool(params["optimistic_trx"])
         self.history_limit = int(params["max_sescmd_history"])

@@ -45,6 +45,7 @@ D_LONG_DATA = TARGET_MASTER | 96
 D_HINT_MASTER = TARGET_MASTER | 104
 D_HINT_SLAVE = TARGET_SLAVE | 112
 D_HINT_LAST = TARGET_LAST | 120
+D_OPTIMISTIC = TARGET_SLAVE | 128
 
 REASONS: dict[int, str] = {
     D_LOCKED: "the session is locked to the primary",
@@ -62,6 +63,7 @@ REASONS: dict[int, str] = {
     D_HINT_MASTER: "a hint names the primary",
     D_HINT_SLAVE: "a hint names a replica",
     D_HINT_LAST: "a hint names the previous statement's server",
+    D_OPTIMISTIC: "the open transaction has only read so far (optimistic_trx)",
 }
 
 _PREPARES = TYPE_PREPARE_STMT | TYPE_PREPARE_NAMED_STMT | TYPE_DEALLOC_PREPARE

@@ -93,16 +93,14 @@ PARAMS: tuple[Param, ...] = (
         "false",
         "Statements that found no server are tried again.",
         dynamic=True,
-        support=PARSED_ONLY,
     ),
-    Param("delayed_retry_timeout", Duration(), "10s", "For how long.", dynamic=True, support=PARSED_ONLY),
+    Param("delayed_retry_timeout", Duration(), "10s", "For how long.", dynamic=True),
     Param(
         "transaction_replay",
         Bool(),
         "false",
         "Transactions lost with their server are repeated.",
         dynamic=True,
-        support=PARSED_ONLY,
     ),
     Param(
         "transaction_replay_max_size",
@@ -110,16 +108,14 @@ PARAMS: tuple[Param, ...] = (
         "1Mi",
         "Larger ones are not.",
         dynamic=True,
-        support=PARSED_ONLY,
     ),
-    Param("transaction_replay_attempts", Count(), "5", "Attempts.", dynamic=True, support=PARSED_ONLY),
+    Param("transaction_replay_attempts", Count(), "5", "Attempts.", dynamic=True),
     Param(
         "transaction_replay_timeout",
         Duration(),
         "30s",
         "Time limit; not 0s: instead of the attempts.",
         dynamic=True,
-        support=PARSED_ONLY,
     ),
     Param(
         "transaction_replay_retry_on_deadlock",
@@ -127,7 +123,6 @@ PARAMS: tuple[Param, ...] = (
         "false",
         "Repeat also after a deadlock.",
         dynamic=True,
-        support=PARSED_ONLY,
     ),
     Param(
         "transaction_replay_retry_on_mismatch",
@@ -135,7 +130,6 @@ PARAMS: tuple[Param, ...] = (
         "false",
         "Begin again when results differ.",
         dynamic=True,
-        support=PARSED_ONLY,
     ),
     Param(
         "transaction_replay_safe_commit",
@@ -143,7 +137,6 @@ PARAMS: tuple[Param, ...] = (
         "true",
         "Never repeat a transaction whose COMMIT was sent.",
         dynamic=True,
-        support=PARSED_ONLY,
     ),
     Param(
         "transaction_replay_checksum",
@@ -151,7 +144,6 @@ PARAMS: tuple[Param, ...] = (
         "full",
         "Which results must be equal.",
         dynamic=True,
-        support=PARSED_ONLY,
     ),
     Param(
         "optimistic_trx",
@@ -159,7 +151,6 @@ PARAMS: tuple[Param, ...] = (
         "false",
         "Begin transactions on a replica.",
         dynamic=True,
-        support=PARSED_ONLY,
     ),
     Param(
         "causal_reads",
@@ -167,7 +158,6 @@ PARAMS: tuple[Param, ...] = (
         "none",
         "Reads see earlier writes.",
         dynamic=True,
-        support=PARSED_ONLY,
     ),
     Param(
         "causal_reads_timeout",
@@ -175,7 +165,6 @@ PARAMS: tuple[Param, ...] = (
         "10s",
         "How long a replica may take to catch up.",
         dynamic=True,
-        support=PARSED_ONLY,
     ),
     Param("lazy_connect", Bool(), "false", "Open no connections before they are needed.", dynamic=True),
     Param(

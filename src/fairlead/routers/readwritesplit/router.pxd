@@ -4,6 +4,7 @@ from fairlead.cluster.board cimport Board
 from fairlead.routers.readwritesplit.decide cimport decide
 from fairlead.routers.readwritesplit.select cimport Candidates
 from fairlead.net.syscalls cimport copy_bytes
+from fairlead.routers.readwritesplit.replay cimport Replay
 from fairlead.session.backend cimport Backend
 from fairlead.session.prepared cimport Prepared
 from fairlead.session.router cimport RouterSession
@@ -66,13 +67,20 @@ cdef class RwsSession(RouterSession):
     cdef public set temp_tables
     cdef public object next_trx
     cdef public bint next_trx_used
-    cdef bytearray _retry
-    cdef int _retry_command
-    cdef long long _retry_ps
-    cdef bint _retriable
-    cdef set _tried
-    cdef object _command_packet
-    cdef int _decision
+    cdef bint _next_trx_asked
+    cdef public bytearray retry_packet
+    cdef public int retry_command
+    cdef public long long retry_ps
+    cdef public bint retriable
+    cdef public set tried
+    cdef public object command_packet
+    cdef public int decision
+    cdef public Statement held
+    cdef public long long held_until
+    cdef public int held_ms
+    cdef public Replay replay
+    cdef public bint on_replica
+    cdef bint _optimistic
     cdef Backend _hinted_server
     cdef long long _generation
     cdef Py_ssize_t _service
@@ -88,24 +96,26 @@ cdef class RwsSession(RouterSession):
                    prepared=Prepared)
     cdef int _continue(self, Statement statement) except -1
     @cython.locals(info=QueryInfo)
+    cpdef int to_target(self, Statement statement) except -1
+    cdef void _trx_begins(self) except *
     cdef int _refine_read(self, Statement statement, int decision) except -1
     @cython.locals(info=QueryInfo)
-    cdef void _after_master(self, Statement statement, long long mask) except *
+    cpdef void after_master(self, Statement statement, long long mask) except *
     @cython.locals(trx=TrxTracker, master=Backend, decision=int, session=Session)
     cdef bint _may_follow(self, Statement statement) except -1
-    cdef bint _can_recover(self) except -1
+    cpdef bint can_recover(self) except -1
     @cython.locals(size=Py_ssize_t)
     cdef void _remember(self, Statement statement) except *
     @cython.locals(backend=Backend)
-    cdef Backend _open_slave(self)
-    cdef bint _ensure_open(self, Backend backend) except -1
+    cpdef Backend open_slave(self)
+    cpdef bint ensure_open(self, Backend backend) except -1
     @cython.locals(backend=Backend)
-    cdef int _to_slave(self, Statement statement) except -1
+    cpdef int to_slave(self, Statement statement) except -1
     @cython.locals(backend=Backend)
-    cdef int _to_master(self, Statement statement) except -1
+    cpdef int to_master(self, Statement statement) except -1
     @cython.locals(master=Backend, status="long long")
     cpdef Backend usable_master(self)
-    cdef void _write(self, Backend backend, Statement statement, bint is_read) except *
+    cpdef void write(self, Backend backend, Statement statement, bint is_read) except *
     @cython.locals(pair=Py_ssize_t)
     cdef void _count(self, Backend backend, int kind) except *
     @cython.locals(trx=TrxTracker, session=Session)

@@ -52,7 +52,9 @@ from fairlead.protocol.constants import (
     COM_STMT_RESET,
     COM_STMT_SEND_LONG_DATA,
 )
-from fairlead.routers.readwritesplit.config import ERROR_ON_WRITE, FAIL_INSTANTLY, RwsConfig
+from fairlead.protocol.tracker import R_ERR
+from fairlead.routers.readwritesplit import losses
+from fairlead.routers.readwritesplit.config import FAIL_INSTANTLY, RwsConfig
 from fairlead.routers.readwritesplit.decide import (
     D_HINT_LAST,
     D_HINT_MASTER,
@@ -60,6 +62,7 @@ from fairlead.routers.readwritesplit.decide import (
     D_LONG_DATA,
     D_NEXT_TRX,
     D_NO_SLAVES,
+    D_OPTIMISTIC,
     D_PREVIOUS,
     D_READ,
     D_TEMP_TABLE,
@@ -71,8 +74,9 @@ from fairlead.routers.readwritesplit.decide import (
     TARGET_SLAVE,
     decide,
 )
+from fairlead.routers.readwritesplit.replay import Replay
 from fairlead.routers.readwritesplit.select import STALE_LAG_SECONDS_MIN, Candidates, initial_slaves
-from fairlead.session.backend import B_FAILED, K_CLIENT, K_NONE, Backend
+from fairlead.session.backend import B_FAILED, K_CLIENT, K_NONE, K_OWN, Backend
 from fairlead.session.router import FAILED, ROUTED, WAIT, RouterSession
 from fairlead.session.session import Session
 from fairlead.session.statement import Statement
@@ -80,6 +84,7 @@ from fairlead.sql.hints import TO_LAST, TO_MASTER, TO_SERVER, TO_SLAVE
 from fairlead.sql.types import (
     OP_CALL,
     TRX_BITS,
+    TYPE_BEGIN_TRX,
     TYPE_CREATE_TMP_TABLE,
     TYPE_GSYSVAR_WRITE,
     TYPE_MASTER_READ,
@@ -149,17 +154,6 @@ _NEVER_RECORDED = frozenset(
 # A read is kept for repeating on another server only up to this size, in bytes.
 RETRY_BYTES_MAX = 16 * 1024 * 1024
 _RETRY_BYTES_MAX = RETRY_BYTES_MAX
-# The server refuses to go on: the session looks for another one instead of passing the error on.
-_SERVER_IS_LEAVING = frozenset((1053, 1077, 1079, 1927))
-_READ_ONLY_TEXT = (
-    "The MariaDB server is running with the --read-only option so it cannot execute this statement"
-)
-
-_LOST_WRITE_TEXT = (
-    "The primary was lost while this statement was under way: it may have been executed. "
-    "Until there is a primary again the service is read-only (--read-only)"
-)
-
 
 class RwsSession(RouterSession):
     """`master`: the primary of the session; `trx_target`: the server of the open transaction."""
@@ -180,13 +174,26 @@ class RwsSession(RouterSession):
         # Text of a pending SET TRANSACTION, and whether its transaction has begun.
         self.next_trx: bytearray | None = None
         self.next_trx_used = False
-        self._retry = bytearray()
-        self._retry_command = 0
-        self._retry_ps = 0
-        self._retriable = False
-        self._tried: set[int] = set()
-        self._command_packet: tuple[bytearray, int, int] | None = None
-        self._decision = 0
+        # The server has not answered it yet.
+        self._next_trx_asked = False
+        self.retry_packet = bytearray()
+        self.retry_command = 0
+        self.retry_ps = 0
+        self.retriable = False
+        self.tried: set[int] = set()
+        self.command_packet: tuple[bytearray, int, int] | None = None
+        # A statement for which there is no server yet, until when it may wait (microseconds; 0: none waits)
+        # and how long to the next look.
+        self.held: Statement | None = None
+        self.held_until = 0
+        self.held_ms = 0
+        self.replay: Replay | None = Replay(self) if self.config.transaction_replay else None
+        if self.replay is not None:
+            session.tap = self.replay
+        self._optimistic = self.config.optimistic_trx
+        # The open transaction may write, but has only read so far: it runs on a replica.
+        self.on_replica = False
+        self.decision = 0
         # The server that a hint names for the present statement.
         self._hinted_server: Backend | None = None
         self._generation = self.board.get(_GENERATION)
@@ -204,7 +211,7 @@ class RwsSession(RouterSession):
             return "Service has no servers"
         if config.lazy_connect:
             return ""
-        self.master = master = self.candidates.best_master(True, self._tried)
+        self.master = master = self.candidates.best_master(True, self.tried)
         if master is not None:
             session.plan_backend(master)
         if master is None and config.master_failure_mode == FAIL_INSTANTLY:
@@ -226,8 +233,8 @@ class RwsSession(RouterSession):
         mask = statement.type_mask
         if session.expecting and not (self.plain and self._may_follow(statement)):
             return _WAIT
-        if self._tried:
-            self._tried.clear()
+        if self.tried:
+            self.tried.clear()
         if statement.prepared is not None and (
             statement.command == _COM_STMT_EXECUTE
             or statement.command == _COM_STMT_FETCH
@@ -243,7 +250,7 @@ class RwsSession(RouterSession):
                 statement.info.chain,
             )
             if trx.starting:
-                self.trx_target = None
+                self._trx_begins()
         if statement.continues and mask & _SESSION_WRITE:
             # Its rest is streamed and kept nowhere: from here on only the primary has the session's state.
             self.locked = True
@@ -265,29 +272,101 @@ class RwsSession(RouterSession):
         if statement.hints:
             decision = self._hinted(statement, decision)
             kind = decision & _TARGET_MASK
-        self._decision = decision
+        self.decision = decision
         self.board.add(self._service + _V_QUERIES, 1)
         self.plain = False
+        if trx.again:
+            self._trx_replaced(kind)
+        if self._optimistic and trx.active and kind == _T_MASTER:
+            result = self._optimist(statement)
+            if result:
+                return result
         if self._hinted_server is not None:
             return self._to_hinted_server(statement)
         if kind == _T_SLAVE:
             self.board.add(self._service + _V_ROUTE_SLAVE, 1)
-            return self._to_slave(statement)
+            return self.to_slave(statement)
         if kind == _T_ALL:
             self.board.add(self._service + _V_ROUTE_ALL, 1)
-            return self._to_all(statement)
+            return self.to_all(statement)
         if kind == _T_LAST:
             return self._to_last(statement)
         self.board.add(self._service + _V_ROUTE_MASTER, 1)
-        result = self._to_master(statement)
-        if result == _ROUTED:
-            self._after_master(statement, mask)
+        result = self.to_master(statement)
+        if result == _ROUTED and self.held is None:
+            self.after_master(statement, mask)
         return result
+
+    def to_target(self, statement: Statement) -> int:
+        """Send a statement that had to wait, by the decision that was made for it."""
+        kind = self.decision & _TARGET_MASK
+        if kind == _T_ALL:
+            return self.to_all(statement)
+        if kind == _T_SLAVE:
+            return self.to_slave(statement)
+        return self.to_master(statement)
+
+    def _trx_begins(self) -> None:
+        self.trx_target = None
+        self.on_replica = False
+        if self.replay is not None:
+            self.replay.begin()
+
+    def _trx_replaced(self, kind: int) -> None:
+        """BEGIN inside of a transaction commits it and begins another one, on the same server if it can."""
+        target = self.trx_target
+        if target is None or kind == _T_SLAVE or self.on_replica or target is self.master:
+            return
+        if target.in_use() and target.pending == 0:
+            # A transaction that only read stays behind on its replica: end it there.
+            self.discard(target, "its transaction has ended")
+        self.trx_target = None
+
+    def _optimist(self, statement: Statement) -> int:
+        """A transaction that may write is executed on a replica as long as it only reads; 0: it is not."""
+        session = self.session
+        trx = session.trx
+        mask = statement.type_mask
+        reads = decide(mask, False, False, False, False, self._variables_on_all) & _TARGET_MASK == _T_SLAVE
+        if trx.starting:
+            if not (reads or mask & TYPE_BEGIN_TRX) or self.locked or self.next_trx is not None:
+                return 0
+            backend = self.open_slave()
+            if backend is None or self.board.server(backend.slot, _STATUS) & _MASTER:
+                return 0
+            self.trx_target = backend
+            self.on_replica = True
+        if not self.on_replica or self.trx_target is None:
+            return 0
+        backend = self.trx_target
+        if not backend.in_use():
+            return 0
+        if reads or trx.starting or trx.ending:
+            self.decision = D_OPTIMISTIC
+            self.retriable = False
+            self.write(backend, statement, True)
+            return _ROUTED
+        # The first statement that may write: what was read has to be the same on the primary.
+        self.on_replica = False
+        backend.send_own(b"ROLLBACK", K_OWN)
+        assert self.replay is not None
+        if not self.replay.move(statement):
+            session.close(
+                "the transaction cannot be repeated on the primary",
+                log=f"Transaction of {session.user}@{session.remote}: {self.replay.obstacle(False)}",
+                code=1927,
+                message=self.replay.obstacle(False),
+            )
+            return _FAILED
+        self.after_master(statement, mask)
+        return _ROUTED
 
     def _may_follow(self, statement: Statement) -> bool:
         """Whether a statement may be sent to the primary while another one's reply is still owed."""
         trx = self.session.trx
         if statement.command != _COM_QUERY or statement.type_mask & _TRX_BITS or trx.ending or trx.starting:
+            return False
+        if self.replay is not None and trx.active:
             return False
         if self.session.load_backend is not None or self.session.expecting >= _PIPELINED_MAX:
             return False
@@ -347,11 +426,11 @@ class RwsSession(RouterSession):
     def _to_hinted_server(self, statement: Statement) -> int:
         backend = self._hinted_server
         self._hinted_server = None
-        if backend is None or not self._ensure_open(backend):
-            kind = self._decision & TARGET_MASK
-            return self._to_slave(statement) if kind == TARGET_SLAVE else self._to_master(statement)
-        self._retriable = False
-        self._write(backend, statement, True)
+        if backend is None or not self.ensure_open(backend):
+            kind = self.decision & TARGET_MASK
+            return self.to_slave(statement) if kind == TARGET_SLAVE else self.to_master(statement)
+        self.retriable = False
+        self.write(backend, statement, True)
         return ROUTED
 
     def _qualified(self, table: tuple[str, str]) -> tuple[str, str]:
@@ -372,12 +451,12 @@ class RwsSession(RouterSession):
             index = prepared.long_data_on
         target = backends[index] if index >= 0 and backends[index].in_use() else None
         if command == _COM_LONG_DATA and target is None:
-            self._decision = D_LONG_DATA
+            self.decision = D_LONG_DATA
             master = self.usable_master()
             if master is None:
-                master = self.candidates.best_slave(self.master, True, -1, self._tried)
-            if master is None or not self._ensure_open(master):
-                return self._no_master()
+                master = self.candidates.best_slave(self.master, True, -1, self.tried)
+            if master is None or not self.ensure_open(master):
+                return losses.no_master(self, statement)
             target = master
             prepared.long_data_on = target.index
         if target is None:
@@ -387,9 +466,9 @@ class RwsSession(RouterSession):
             if statement.info is not None:
                 trx = self.session.trx
                 trx.on_statement(statement.type_mask, False, False)
-        self._retriable = False
+        self.retriable = False
         self.plain = False
-        self._write(target, statement, False)
+        self.write(target, statement, False)
         return ROUTED
 
     # -- targets
@@ -403,62 +482,62 @@ class RwsSession(RouterSession):
             if status & _MASTER and status & _RUNNING:
                 if not status & _MAINT or (trx.active and not trx.starting):
                     return master
-        if master is not None and self._bound_by():
+        if master is not None and self.bound_by():
             return None
         if trx.active and not trx.starting and self.trx_target is not None and not trx.read_only:
             return None
-        may_connect = (self.config.master_reconnection or self.config.lazy_connect) and self._can_recover()
-        other = self.candidates.best_master(may_connect, self._tried)
+        may_connect = (self.config.master_reconnection or self.config.lazy_connect) and self.can_recover()
+        other = self.candidates.best_master(may_connect, self.tried)
         if other is None:
             return None
         if master is not None and master is not other:
             if not self.config.master_reconnection:
                 return None
             if master.in_use() and master.pending == 0:
-                self._discard(master, "the primary has changed")
+                self.discard(master, "the primary has changed")
         self.temp_tables.clear()
         self.master = other
+        if self.next_trx is not None and other.in_use():
+            other.send_own(bytes(self.next_trx[5:]), K_OWN)
         return other
 
-    def _bound_by(self) -> str:
+    def bound_by(self) -> str:
         """What would be lost with the present connection to the primary; empty if nothing would."""
         if self.temp_tables and self.config.strict_tmp_tables:
             return "Temporary tables were lost when the connection was lost"
         if self.session.unsafe:
             return f"Unsafe to reconnect: {self.session.unsafe}"
-        if self.next_trx is not None:
-            return "SET TRANSACTION was waiting for its transaction on the primary"
         if self.locked:
             return "the session is locked to the primary"
         return ""
 
-    def _can_recover(self) -> bool:
+    def can_recover(self) -> bool:
         return self.session.history.can_recover()
 
-    def _ensure_open(self, backend: Backend) -> bool:
+    def ensure_open(self, backend: Backend) -> bool:
         return backend.in_use() or self.session.open_backend(backend)
 
-    def _to_master(self, statement: Statement) -> int:
+    def to_master(self, statement: Statement) -> int:
         while True:
             backend = self.usable_master()
             if backend is None:
-                return self._no_master()
-            if self._ensure_open(backend):
+                return losses.no_master(self, statement)
+            if self.ensure_open(backend):
                 break
-            self._tried.add(backend.index)
-        self._retriable = False
+            self.tried.add(backend.index)
+        self.retriable = False
         if self.session.trx.active:
             self.trx_target = backend
-        self._write(backend, statement, False)
+        self.write(backend, statement, False)
         return ROUTED
 
-    def _to_slave(self, statement: Statement) -> int:
+    def to_slave(self, statement: Statement) -> int:
         trx = self.session.trx
         if trx.active:
             backend = self.trx_target
             if backend is not None and backend.in_use():
-                self._retriable = False
-                self._write(backend, statement, True)
+                self.retriable = False
+                self.write(backend, statement, True)
                 return ROUTED
             if backend is not None and not trx.starting:
                 self.session.close(
@@ -466,53 +545,57 @@ class RwsSession(RouterSession):
                     log="A transaction is open and its server is gone",
                 )
                 return FAILED
-        self._tried.clear()
-        backend = self._open_slave()
+        backend = self.open_slave()
         if backend is None:
-            return self._no_slave()
+            return losses.no_slave(self, statement)
         if trx.active:
             self.trx_target = backend
-            self._retriable = False
+            self.retriable = False
         else:
             self._remember(statement)
-        self._write(backend, statement, True)
+        self.write(backend, statement, True)
         return ROUTED
 
-    def _open_slave(self) -> Backend | None:
+    def open_slave(self) -> Backend | None:
         """The best server for a read, connected or connecting."""
         while True:
-            backend = self.candidates.best_slave(self.master, self._can_recover(), -1, self._tried)
-            if backend is None or self._ensure_open(backend):
+            backend = self.candidates.best_slave(self.master, self.can_recover(), -1, self.tried)
+            if backend is None or self.ensure_open(backend):
                 return backend
-            self._tried.add(backend.index)
+            self.tried.add(backend.index)
 
     def _to_last(self, statement: Statement) -> int:
         backend = self.last_target
         if backend is None or not backend.in_use():
-            return self._to_master(statement)
-        self._retriable = False
-        self._write(backend, statement, True)
+            return self.to_master(statement)
+        self.retriable = False
+        self.write(backend, statement, True)
         return ROUTED
 
-    def _to_all(self, statement: Statement) -> int:
+    def to_all(self, statement: Statement) -> int:
         session = self.session
         trx = session.trx
+        replay = self.replay if trx.active else None
+        if replay is not None:
+            replay.history_changes()
         if statement.command == COM_STMT_CLOSE:
+            if replay is not None:
+                replay.take(statement, 0)
             for backend in session.backends:
                 if backend.in_use():
                     backend.write(statement, K_NONE, 0, True)
             return ROUTED
-        replier = self._replier()
+        replier = self.replier()
         if replier is None:
-            return self._no_replier(statement)
+            return losses.no_replier(self, statement)
         others = [backend for backend in session.backends if backend.in_use() and backend is not replier]
         limit = max(self.config.history_limit, _BEHIND_MIN)
         for backend in list(others):
             if backend.owed() > limit:
                 session.log_info(f"'{backend.server.name}' is too far behind with session commands: closing")
-                self._discard(backend, "too many unanswered session commands")
+                self.discard(backend, "too many unanswered session commands")
                 others.remove(backend)
-        self._retriable = False
+        self.retriable = False
         mask = statement.type_mask
         record = statement.command not in _NEVER_RECORDED and not (
             mask & TYPE_GSYSVAR_WRITE and not mask & TYPE_SESSION_WRITE and not mask & TRX_BITS
@@ -522,14 +605,16 @@ class RwsSession(RouterSession):
             self._count(backend, TARGET_ALL)
         packet = statement.packet()
         entry_id = session.send_all(statement, replier, others, record)
-        self._command_packet = (packet, statement.command, entry_id)
+        self.command_packet = (packet, statement.command, entry_id)
         self.last_target = replier
         self.last_kind = TARGET_ALL
         if trx.active and self.trx_target is None:
             self.trx_target = replier
+        if replay is not None:
+            replay.take(statement, entry_id)
         return ROUTED
 
-    def _replier(self) -> Backend | None:
+    def replier(self) -> Backend | None:
         """Whose reply to a session command the client gets; a connection is opened if there is none."""
         session = self.session
         trx = session.trx
@@ -545,29 +630,31 @@ class RwsSession(RouterSession):
         for backend in session.backends:
             if backend.in_use() and self.board.server(backend.slot, _STATUS) & _USABLE == _RUNNING:
                 return backend
-        self._tried.clear()
-        if not self._can_recover():
+        self.tried.clear()
+        if not self.can_recover():
             return None
         if self.config.master_accept_reads and self.config.master_reconnection:
             found = self.usable_master()
-            if found is not None and self._ensure_open(found):
+            if found is not None and self.ensure_open(found):
                 return found
-        found = self._open_slave()
+        found = self.open_slave()
         if found is not None:
             if self.board.server(found.slot, _STATUS) & _MASTER:
                 self.master = found
             return found
         found = self.usable_master()
-        return found if found is not None and self._ensure_open(found) else None
+        return found if found is not None and self.ensure_open(found) else None
 
-    def _write(self, backend: Backend, statement: Statement, is_read: bool) -> None:
-        kind = self._decision & _TARGET_MASK
+    def write(self, backend: Backend, statement: Statement, is_read: bool) -> None:
+        kind = self.decision & _TARGET_MASK
         self.last_target = backend
         self.last_kind = kind
         self.plain = (
             kind == _T_MASTER and not statement.type_mask & _TRX_BITS and statement.command == _COM_QUERY
         )
         self._count(backend, kind)
+        if self.replay is not None and self.session.trx.active:
+            self.replay.take(statement, 0)
         if statement.prepared is not None and statement.command == _COM_STMT_EXECUTE:
             statement.prepared.cursor_on = backend.index
         self.session.send(backend, statement, 0, is_read)
@@ -585,16 +672,16 @@ class RwsSession(RouterSession):
         """Keep a read so that it can be repeated on another server."""
         size = statement.end - statement.start
         if not self._retry_reads or size > _RETRY_BYTES_MAX or statement.continues:
-            self._retriable = False
+            self.retriable = False
             return
-        copy_bytes(self._retry, statement.buf, statement.start, statement.end)
-        self._retry_command = statement.command
-        self._retry_ps = statement.ps_id
-        self._retriable = True
+        copy_bytes(self.retry_packet, statement.buf, statement.start, statement.end)
+        self.retry_command = statement.command
+        self.retry_ps = statement.ps_id
+        self.retriable = True
 
     # -- what a statement leaves behind
 
-    def _after_master(self, statement: Statement, mask: int) -> None:
+    def after_master(self, statement: Statement, mask: int) -> None:
         info = statement.info
         if info is None or (not mask & _REMEMBERED and not info.multi and info.operation != _OP_CALL):
             if info is not None and info.dropped_tables and self.temp_tables:
@@ -608,6 +695,7 @@ class RwsSession(RouterSession):
         if mask & TYPE_NEXT_TRX:
             self.next_trx = statement.packet()
             self.next_trx_used = False
+            self._next_trx_asked = True
         if (info.multi and self.config.strict) or (info.operation == OP_CALL and self.config.strict):
             self.locked = True
 
@@ -617,24 +705,41 @@ class RwsSession(RouterSession):
         session = self.session
         trx = session.trx
         if kind == _K_CLIENT:
-            self._retriable = False
-            self._command_packet = None
+            self.retriable = False
+            self.command_packet = None
+            if self.replay is not None and (trx.active or self.trx_target is not None):
+                self.replay.done(backend)
+                if self.replay.hidden or session.closed:
+                    return
             if not trx.active and self.trx_target is not None:
                 self._trx_ended()
             if self.next_trx is not None:
-                self._next_trx_done()
+                self._next_trx_done(backend)
         if self._generation != self.board.get(_GENERATION) and session.expecting == 0:
             self._discard_stale()
 
+    def backend_ready(self, backend: Any) -> None:
+        ready: Backend = backend
+        if self.next_trx is not None and not self._next_trx_asked and ready is self.master:
+            # The first statement there: it concerns the transaction that comes.
+            ready.backlog.insert(0, (self.next_trx, COM_QUERY, K_OWN, 0, 0))
+
     def _trx_ended(self) -> None:
         self.trx_target = None
+        self.on_replica = False
+        if self.replay is not None:
+            self.replay.forget()
         trx = self.session.trx
         self.board.add(self._service + (V_RO_TRX if trx.ended_only_reads else V_RW_TRX), 1)
 
-    def _next_trx_done(self) -> None:
+    def _next_trx_done(self, backend: Backend) -> None:
         """SET TRANSACTION counts for one transaction: forget it when that has ended."""
         trx = self.session.trx
-        if trx.active:
+        if self._next_trx_asked:
+            self._next_trx_asked = False
+            if backend.tracker.kind == R_ERR:
+                self.next_trx = None
+        elif trx.active:
             self.next_trx_used = True
         elif self.next_trx_used:
             self.next_trx = None
@@ -665,15 +770,15 @@ class RwsSession(RouterSession):
             if backend.pending or backend.backlog:
                 self._generation -= 1
             else:
-                self._discard(backend, reason)
+                self.discard(backend, reason)
 
-    def _discard(self, backend: Backend, reason: str) -> None:
+    def discard(self, backend: Backend, reason: str) -> None:
         """Close a connection that owes nothing to the client."""
         self.session.log_info(f"Discarding connection to '{backend.server.name}': {reason}")
-        self._account_for(backend)
+        self.account_for(backend)
         backend.close()
 
-    def _account_for(self, backend: Backend) -> None:
+    def account_for(self, backend: Backend) -> None:
         """Count a connection that ends in the statistics of its server."""
         pair = self._pairs + backend.slot * _P_CELLS
         self.board.add(pair + P_SESSIONS, 1)
@@ -683,11 +788,8 @@ class RwsSession(RouterSession):
 
     # -- failures
 
-    def error_reply(self, backend: Any, code: int, message: str) -> bool:
-        if code in _SERVER_IS_LEAVING and not self.session.kill_message:
-            self.session.backend_gone(backend, f"the server reported: {message}")
-            return False
-        return True
+    def error_reply(self, backend: Any, code: int, sqlstate: str, message: str) -> bool:
+        return losses.error_reply(self, backend, code, sqlstate, message)
 
     def hang_up(self, backend: Any, reason: str) -> None:
         self.session.backend_gone(backend, reason)
@@ -697,180 +799,59 @@ class RwsSession(RouterSession):
         self.next_trx = None
         self.locked = False
         self.trx_target = None
+        self.on_replica = False
+        if self.replay is not None:
+            self.replay.forget()
 
     def user_changed(self) -> str:
         """All connections are closed and the session is another user's: begin again."""
         self.connection_reset()
         self.master = None
         self.last_target = None
-        self._tried.clear()
+        self.tried.clear()
         return self.start()
 
     def backend_lost(self, backend: Any, kind: int, command: int, reason: str, permanent: bool) -> None:
-        session = self.session
-        self._account_for(backend)
-        trx = session.trx
-        lost: Backend = backend
-        if trx.active and lost is self.trx_target and not trx.starting:
-            session.close("Transaction is open", log=f"{lost.failure}. Transaction is open, closing session")
-            return
-        if kind == K_CLIENT and trx.starting:
-            session.close("Transaction is open", log=f"{backend.failure}. A transaction was about to begin")
-            return
-        if lost is self.master and not self._may_lose_master(lost):
-            return
-        if kind == K_CLIENT:
-            self._tried.add(backend.index)
-            if self._command_packet is not None:
-                self._repeat_command()
-            elif self._retriable:
-                self._repeat_read(backend)
-            elif lost is self.master:
-                self._lost_write(lost)
-            else:
-                session.close("a statement under way was lost", log=backend.failure)
-            return
-        if permanent and self._all_failed():
-            session.close(
-                "All servers have become unusable for this session",
-                log=backend.failure,
-                code=1927,
-                message=f"Lost connection to server '{backend.server.name}': {backend.last_error}",
-            )
+        self.account_for(backend)
+        losses.backend_lost(self, backend, kind, permanent)
 
-    def _all_failed(self) -> bool:
-        return all(backend.state == B_FAILED for backend in self.session.backends)
+    def can_resume(self, backend: Any) -> bool:
+        """Whether the client's reply, part of which it has, can be completed by a replay."""
+        return self.replay is not None and self.session.trx.active and backend is self.trx_target
 
-    def _may_lose_master(self, backend: Backend) -> bool:
-        """Whether the session can live without this connection to the primary."""
-        session, config = self.session, self.config
-        reason = ""
-        if config.master_failure_mode == FAIL_INSTANTLY:
-            reason = "master_failure_mode is fail_instantly"
+    def replay_target(self, history: list[Any] | None, database: str) -> Backend | None:
+        """The server on which the transaction is to be repeated, connected or connecting.
+
+        With a history its connection is a new one that has executed just that.
+        """
+        trx = self.session.trx
+        self.trx_target = None
+        self.on_replica = False
+        self.tried.clear()
+        if trx.read_only and self.next_trx is None:
+            target = self.candidates.best_slave(self.master, self.can_recover(), -1, self.tried)
         else:
-            reason = self._bound_by()
-        if reason:
-            session.close(reason, log=self._master_lost_text(backend))
-            return False
-        self.temp_tables.clear()
-        return True
-
-    def _master_lost_text(self, backend: Backend) -> str:
-        idle = (self.session.client.poller.now_us - backend.written_us) // 1000000
-        session = self.session
-        return (
-            f"Lost connection to the primary server '{backend.server.name}'. Connection from "
-            f"{session.user}@{session.remote} has been idle for {idle} seconds. "
-            f"Error caused by: {backend.failure}"
-        )
-
-    def _lost_write(self, backend: Backend) -> None:
-        session = self.session
-        if self.config.master_failure_mode == ERROR_ON_WRITE:
-            text = _READ_ONLY_TEXT if backend.lost_unsent else _LOST_WRITE_TEXT
-            session.client_error(1, 1290, "HY000", text)
-            session.resume_client()
-            return
-        session.close(
-            "Lost connection to the primary server",
-            log=self._master_lost_text(backend),
-            code=1927 if backend.last_error else 0,
-            message=backend.failure,
-        )
-
-    def _no_master(self) -> int:
-        """There is no primary for this statement."""
-        session = self.session
-        self._tried.clear()
-        if self.config.master_failure_mode == ERROR_ON_WRITE and not session.trx.active:
-            return session.answer_error(1290, "HY000", _READ_ONLY_TEXT)
-        if self.config.master_failure_mode == ERROR_ON_WRITE and session.trx.starting:
-            session.trx.abandon()
-            return session.answer_error(1290, "HY000", _READ_ONLY_TEXT)
-        session.close(
-            "there is no primary",
-            log=f"Write query received from {session.user}@{session.remote}. {self._why_no_master()}",
-        )
-        return FAILED
-
-    def _why_no_master(self) -> str:
-        master = self.master
-        if master is not None and not master.in_use() and self._bound_by():
-            return self._bound_by()
-        if master is None:
-            return "The session has no connection to a primary and none can be opened"
-        if not master.in_use():
-            return f"The connection to the primary '{master.server.name}' is closed: {master.failure}"
-        return f"'{master.server.name}' is not the primary any more"
-
-    def _no_slave(self) -> int:
-        session = self.session
-        self._tried.clear()
-        session.close(
-            "no server can take a read",
-            log=f"Could not find a valid server for a read of {session.user}@{session.remote}",
-        )
-        return FAILED
-
-    def _no_replier(self, statement: Statement) -> int:
-        session = self.session
-        session.close(
-            "no server can take a session command",
-            log=f"No valid candidates for session command {statement.command} "
-            f"of {session.user}@{session.remote}",
-        )
-        return FAILED
-
-    def _repeat_read(self, lost: Backend) -> None:
-        """The server of a read was lost before it answered: ask another."""
-        session = self.session
-        backend = self._open_slave()
-        if backend is None:
-            session.close("no other server can take the read", log=lost.failure)
-            return
-        session.log_info(
-            f"Read on '{lost.server.name}' is repeated on '{backend.server.name}': {lost.failure}"
-        )
-        statement = self._revive(self._retry, self._retry_command)
-        statement.ps_id = self._retry_ps
-        statement.prepared = session.statements.get(self._retry_ps)
-        if statement.prepared is not None:
-            statement.has_types = session.has_types(statement)
-        self._write(backend, statement, True)
-
-    def _revive(self, packet: bytearray, command: int) -> Statement:
-        statement = Statement()
-        statement.buf = bytearray(packet)
-        statement.end = len(packet)
-        statement.command = command
-        return statement
-
-    def _repeat_command(self) -> None:
-        """The server whose reply to a session command was awaited is lost: take the reply of another."""
-        session = self.session
-        assert self._command_packet is not None
-        packet, command, entry_id = self._command_packet
-        for backend in session.backends:
-            if backend.in_use() and backend.promote(entry_id):
-                session.expecting += 1
-                return
-        replier = self._replier()
-        if replier is None:
-            session.close(
-                "no server is left for a session command", log="No valid candidates for a session command"
-            )
-            return
-        if entry_id and replier.ps_ids.get(entry_id):
-            replier.forget_statement(entry_id)
-        session.send(replier, self._revive(packet, command), entry_id, True)
+            target = self.usable_master()
+        if target is None:
+            return None
+        if history is not None:
+            if target.in_use():
+                self.discard(target, "the transaction is repeated on a new connection")
+            target.to_replay = history
+            target.login_database = database
+        if not self.ensure_open(target):
+            return None
+        self.trx_target = target
+        return target
 
     def diagnostics(self) -> dict[str, Any]:
         """For the REST view of the session."""
         return {
-            "last_reason": REASONS.get(self._decision, ""),
+            "last_reason": REASONS.get(self.decision, ""),
             "primary": self.master.server.name if self.master is not None else None,
             "temporary_tables": len(self.temp_tables),
             "locked": self.locked,
+            **losses.diagnostics(self),
         }
 
 
