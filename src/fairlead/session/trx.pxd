@@ -5,6 +5,7 @@ cdef class TrxTracker:
     cdef public bint starting
     cdef public bint ending
     cdef public bint again
+    cdef bint _seen
     cdef public bint read_only
     cdef public bint autocommit
     cdef public bint default_read_only

@@ -58,6 +58,8 @@ class TrxTracker:
         self.read_only = False
         self.only_reads = True
         self.ended_only_reads = True
+        # The server has said that the transaction is open.
+        self._seen = False
 
     def abandon(self) -> None:
         """The statement that was to begin a transaction did not reach a server."""
@@ -77,6 +79,7 @@ class TrxTracker:
         self.again = False
         self.read_only = False
         self.only_reads = True
+        self._seen = False
 
     def is_open(self) -> bool:
         """Whether the present statement is inside a transaction that goes on."""
@@ -138,9 +141,11 @@ class TrxTracker:
         if in_trans:
             # It has begun: whoever loses its server now loses the transaction.
             self.starting = False
+            self._seen = True
         if self.active:
-            # Without autocommit not every statement begins a transaction on the server; its word counts.
-            if self.ending or not in_trans:
+            # Without autocommit not every statement begins a transaction on the server, but it belongs to
+            # the one that the client thinks of; when the server was in one its word counts.
+            if self.ending or (not in_trans and (self.autocommit or self._seen)):
                 self.ended_only_reads = self.only_reads
                 self._clear()
                 self.next_access = ACCESS_DEFAULT
