@@ -41,6 +41,7 @@ COMPILED_MODULES = [
     "fairlead.session.backend_login",
     "fairlead.routers.readwritesplit.decide",
     "fairlead.routers.readwritesplit.select",
+    "fairlead.routers.readwritesplit.causal",
     "fairlead.routers.readwritesplit.replay",
     "fairlead.routers.readwritesplit.router",
     "fairlead.workers.acceptor",

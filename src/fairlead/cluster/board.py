@@ -29,7 +29,10 @@ SERVER_ID = 3
 PING_US = 4
 TRIGGERED_AT = 5  # unix seconds of the last state change
 STARTED = 6
-SERVER_CELLS = 8
+SERVER_GTIDS = 8  # GTIDS_MAX x (domain + 1, server id, sequence): what the monitor has seen there
+GTIDS_MAX = 8
+GTID_CELLS = 3
+SERVER_CELLS = 32
 
 # -- counters of a worker
 W_SESSIONS = 0
@@ -89,7 +92,8 @@ V_SESCMD_LEN_MAX = 15
 V_SESSION_MS_TOTAL = 16
 V_SESSION_MS_MAX = 17
 V_ENDED_SESSIONS = 18
-V_CELLS = 24
+V_GTIDS = 24  # like SERVER_GTIDS: the last writes that this worker has seen
+V_CELLS = 48
 
 # -- counters of a worker for a pair of service and server
 P_TOTAL = 0

@@ -11,7 +11,17 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from fairlead.cluster.board import LAG, PING_US, SERVER_ID, STATUS, TRIGGERED_AT, Board, server_index
+from fairlead.cluster import gtid
+from fairlead.cluster.board import (
+    LAG,
+    PING_US,
+    SERVER_GTIDS,
+    SERVER_ID,
+    STATUS,
+    TRIGGERED_AT,
+    Board,
+    server_index,
+)
 from fairlead.cluster.defs import MonitorDef, ServerDef, ServerFacts
 from fairlead.cluster.status import AUTH_ERROR, DISK_SPACE_EXHAUSTED, DRAINING, MAINT, RUNNING
 from fairlead.monitors.connection import Connection, Outcome
@@ -39,6 +49,8 @@ class MonitoredServer:
         # What the look under way finds; becomes `found` when all of its results are there.
         self.pending = 0
         self.lag = -1
+        # What it has of the primary's writes, as far as the monitor looks at that.
+        self.gtid_position = ""
         self.details = ""
         self.reason = ""
         self.failures = 0
@@ -107,6 +119,7 @@ class MonitoredServer:
         self.board.set_server(slot, STATUS, self.status)
         self.board.set_server(slot, LAG, self.lag)
         self.board.set_server(slot, SERVER_ID, self.server_id)
+        gtid.write(self.board, server_index(slot, SERVER_GTIDS), gtid.parse(self.gtid_position))
         # No verdict, so it does not raise the generation.
         self.board.set(server_index(slot, PING_US), self.connection.ping_us)
 
@@ -139,6 +152,7 @@ class MonitoredServer:
         if self.low_disk:
             self.pending |= DISK_SPACE_EXHAUSTED
         self.lag = -1
+        self.gtid_position = ""
         self.connection.ping_us = -1
         self.failures = 0 if self.admin & MAINT else self.failures + 1
 

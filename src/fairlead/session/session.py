@@ -862,6 +862,9 @@ class Session(BackendOwner):
         """Close a connection on our own account."""
         self.backend_gone(backend, reason, permanent)
 
+    def own_bytes(self, backend: Backend, buf: bytearray, start: int, end: int) -> None:
+        self.router.own_bytes(backend, buf, start, end)
+
     def backend_unasked(self, backend: Backend, buf: bytearray, start: int, end: int) -> None:
         if end - start > 7 and buf[start + 4] == 0xFF:
             error = packets.parse_err(bytes(buf[start + 4 : end]))

@@ -48,6 +48,7 @@ from fairlead.net.tls import listener_context, peer_problem, server_context
 from fairlead.net.tlschannel import TlsChannel
 from fairlead.protocol import packets
 from fairlead.protocol.handshake import GreetingTemplate, parse_attributes
+from fairlead.routers.readwritesplit.causal import forget_position
 from fairlead.session.backend import STATE_NAMES, Backend
 from fairlead.session.client import ClientConnection
 from fairlead.session.kill import KillOrder, matches
@@ -609,6 +610,9 @@ class Plane:
             if session is None:
                 return False
             session.close("closed by an administrator", code=1927, message="Connection killed by Fairlead")
+            return True
+        if what == "reset_gtid":
+            forget_position(self.board, self.worker, self.services[str(args["service"])].slot)
             return True
         if what == "close_listener_sessions":
             for session in list(self.sessions.values()):

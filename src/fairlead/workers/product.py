@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairlead.cluster import board as cells
+from fairlead.cluster import gtid
 from fairlead.cluster.board import Board
-from fairlead.cluster.defs import ServerFacts, Snapshot
+from fairlead.cluster.defs import ServerFacts, ServiceDef, Snapshot
 from fairlead.config.store import Change, ConfigStore
+from fairlead.routers.readwritesplit.causal import service_position
 from fairlead.sql.classifier import Classifier
 from fairlead.sql.types import mask_text, operation_text, result_text
 from fairlead.workers.inforce import NotApplied
@@ -145,7 +147,23 @@ class SupervisedProduct:
         return self._service_started.setdefault(service, self.started_at)
 
     def router_diagnostics(self, service: str) -> dict[str, Json]:
-        return {}
+        definition = self._service(service)
+        if definition is None or definition.params.get("causal_reads", "none") == "none":
+            return {}
+        return {"last_gtid": gtid.text_of(service_position(self.board, definition.slot)) or None}
+
+    def _service(self, name: str) -> ServiceDef | None:
+        return next((each for each in self._snapshot.services if each.name == name), None)
+
+    async def _reset_gtid(self, arguments: Sequence[str], verb: str) -> Json:
+        """Forget the position of a readwritesplit service (spec routers_monitors.md A.1)."""
+        if verb != "POST":
+            raise UnknownCommand("`reset-gtid` is a POST")
+        definition = self._service(arguments[0]) if len(arguments) == 1 else None
+        if definition is None or definition.router != "readwritesplit":
+            raise ProductError("The command needs the name of a readwritesplit service")
+        await self._ask("reset_gtid", {"service": definition.name})
+        return None
 
     def filter_diagnostics(self, filter_name: str) -> dict[str, Json] | None:
         return None
@@ -245,6 +263,8 @@ class SupervisedProduct:
         self._supervisor.rotate_logs()
 
     async def command(self, module: str, command: str, arguments: Sequence[str], verb: str) -> Json:
+        if (module, command) == ("readwritesplit", "reset-gtid"):
+            return await self._reset_gtid(arguments, verb)
         try:
             return await self._supervisor.monitors.command(module, command, list(arguments))
         except KeyError:

@@ -114,6 +114,7 @@ class MariaDbServer(MonitoredServer):
             await self.locks.look(client, self.params)
         self.server_id = int(row[0] or -1)
         self.is_up(permitted)
+        self.gtid_position = row[3] or ""
         self._renew_view(
             permitted=permitted,
             database="maxscale" not in client.version.lower(),

@@ -46,6 +46,7 @@ D_HINT_MASTER = TARGET_MASTER | 104
 D_HINT_SLAVE = TARGET_SLAVE | 112
 D_HINT_LAST = TARGET_LAST | 120
 D_OPTIMISTIC = TARGET_SLAVE | 128
+D_CAUSAL = TARGET_MASTER | 136
 
 REASONS: dict[int, str] = {
     D_LOCKED: "the session is locked to the primary",
@@ -63,6 +64,7 @@ REASONS: dict[int, str] = {
     D_HINT_MASTER: "a hint names the primary",
     D_HINT_SLAVE: "a hint names a replica",
     D_HINT_LAST: "a hint names the previous statement's server",
+    D_CAUSAL: "no replica has what the read must see (causal_reads)",
     D_OPTIMISTIC: "the open transaction has only read so far (optimistic_trx)",
 }
 

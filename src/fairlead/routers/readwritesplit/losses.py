@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fairlead.routers.readwritesplit.config import ERROR_ON_WRITE, FAIL_INSTANTLY
+from fairlead.routers.readwritesplit.decide import D_CAUSAL
 from fairlead.session.backend import B_FAILED, K_CLIENT, Backend
 from fairlead.session.router import FAILED, ROUTED
 from fairlead.session.statement import Statement
@@ -48,7 +49,7 @@ def backend_lost(router: RwsSession, lost: Backend, kind: int, permanent: bool) 
     if kind == K_CLIENT and trx.starting:
         session.close("Transaction is open", log=f"{lost.failure}. A transaction was about to begin")
         return
-    if lost is router.master and not _may_lose_master(router, lost):
+    if lost is router.master and not may_lose_master(router, lost):
         return
     if kind == K_CLIENT:
         router.tried.add(lost.index)
@@ -91,7 +92,7 @@ def _transaction_lost(router: RwsSession, lost: Backend, kind: int) -> None:
     )
 
 
-def _may_lose_master(router: RwsSession, lost: Backend) -> bool:
+def may_lose_master(router: RwsSession, lost: Backend) -> bool:
     """Whether the session can live without this connection to the primary."""
     if router.config.master_failure_mode == FAIL_INSTANTLY:
         reason = "master_failure_mode is fail_instantly"
@@ -151,6 +152,11 @@ def kept_read(router: RwsSession) -> Statement:
 def repeat_read(router: RwsSession, lost: Backend, why: str) -> None:
     """A server did not answer a read: ask another."""
     session = router.session
+    if router.causal is not None and router.causal.binds():
+        # Only the primary has for sure what the read must see.
+        router.decision = D_CAUSAL
+        router.to_master(kept_read(router))
+        return
     backend = router.open_slave()
     if backend is None:
         if router.config.delayed_retry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairlead.config.params import PARSED_ONLY, ModuleSpec, Param
+from fairlead.config.params import PARSED_ONLY, Command, CommandArgument, ModuleSpec, Param
 from fairlead.config.values import Bool, Count, Duration, Enum, Size
 
 _CRITERIA = (
@@ -199,5 +199,17 @@ def imply(params: dict[str, Any]) -> list[str]:
 
 
 SPEC = ModuleSpec(
-    "readwritesplit", "Router", "Writes go to the primary, reads to the replicas", PARAMS, imply=imply
+    "readwritesplit",
+    "Router",
+    "Writes go to the primary, reads to the replicas",
+    PARAMS,
+    (
+        Command(
+            "reset-gtid",
+            "Forget the GTID position of a service, which global causal reads wait for.",
+            "POST",
+            (CommandArgument("SERVICE", "The readwritesplit service"),),
+        ),
+    ),
+    imply=imply,
 )

@@ -80,6 +80,7 @@ cdef class RwsSession(RouterSession):
     cdef public int held_ms
     cdef public Replay replay
     cdef public bint on_replica
+    cdef public object causal
     cdef bint _optimistic
     cdef Backend _hinted_server
     cdef long long _generation
@@ -105,7 +106,7 @@ cdef class RwsSession(RouterSession):
     cdef bint _may_follow(self, Statement statement) except -1
     cpdef bint can_recover(self) except -1
     @cython.locals(size=Py_ssize_t)
-    cdef void _remember(self, Statement statement) except *
+    cpdef bint remember(self, Statement statement) except -1
     @cython.locals(backend=Backend)
     cpdef Backend open_slave(self)
     cpdef bint ensure_open(self, Backend backend) except -1

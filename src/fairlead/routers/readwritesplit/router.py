@@ -54,6 +54,7 @@ from fairlead.protocol.constants import (
 )
 from fairlead.protocol.tracker import R_ERR
 from fairlead.routers.readwritesplit import losses
+from fairlead.routers.readwritesplit.causal import MODES, Causal
 from fairlead.routers.readwritesplit.config import FAIL_INSTANTLY, RwsConfig
 from fairlead.routers.readwritesplit.decide import (
     D_HINT_LAST,
@@ -190,6 +191,8 @@ class RwsSession(RouterSession):
         self.replay: Replay | None = Replay(self) if self.config.transaction_replay else None
         if self.replay is not None:
             session.tap = self.replay
+        mode = MODES[self.config.causal_reads]
+        self.causal: Causal | None = Causal(self, mode, self.config.causal_timeout_s) if mode else None
         self._optimistic = self.config.optimistic_trx
         # The open transaction may write, but has only read so far: it runs on a replica.
         self.on_replica = False
@@ -285,6 +288,8 @@ class RwsSession(RouterSession):
             return self._to_hinted_server(statement)
         if kind == _T_SLAVE:
             self.board.add(self._service + _V_ROUTE_SLAVE, 1)
+            if self.causal is not None and not mask & _TRX_BITS:
+                return self.causal.read(statement)
             return self.to_slave(statement)
         if kind == _T_ALL:
             self.board.add(self._service + _V_ROUTE_ALL, 1)
@@ -333,6 +338,8 @@ class RwsSession(RouterSession):
                 return 0
             backend = self.open_slave()
             if backend is None or self.board.server(backend.slot, _STATUS) & _MASTER:
+                return 0
+            if self.causal is not None and not self.causal.surely_has(backend):
                 return 0
             self.trx_target = backend
             self.on_replica = True
@@ -552,7 +559,7 @@ class RwsSession(RouterSession):
             self.trx_target = backend
             self.retriable = False
         else:
-            self._remember(statement)
+            self.remember(statement)
         self.write(backend, statement, True)
         return ROUTED
 
@@ -668,16 +675,17 @@ class RwsSession(RouterSession):
             self.board.add(pair + _P_READ, 1)
             self.board.add(pair + _P_SELECTS, 1)
 
-    def _remember(self, statement: Statement) -> None:
-        """Keep a read so that it can be repeated on another server."""
+    def remember(self, statement: Statement) -> bool:
+        """Keep a read so that it can be repeated on another server; False if it cannot be kept."""
         size = statement.end - statement.start
         if not self._retry_reads or size > _RETRY_BYTES_MAX or statement.continues:
             self.retriable = False
-            return
+            return False
         copy_bytes(self.retry_packet, statement.buf, statement.start, statement.end)
         self.retry_command = statement.command
         self.retry_ps = statement.ps_id
         self.retriable = True
+        return True
 
     # -- what a statement leaves behind
 
@@ -720,6 +728,8 @@ class RwsSession(RouterSession):
 
     def backend_ready(self, backend: Any) -> None:
         ready: Backend = backend
+        if self.causal is not None:
+            self.causal.connection_ready(ready)
         if self.next_trx is not None and not self._next_trx_asked and ready is self.master:
             # The first statement there: it concerns the transaction that comes.
             ready.backlog.insert(0, (self.next_trx, COM_QUERY, K_OWN, 0, 0))
@@ -802,6 +812,20 @@ class RwsSession(RouterSession):
         self.on_replica = False
         if self.replay is not None:
             self.replay.forget()
+        if self.causal is not None:
+            self.causal.reset()
+
+    def own_bytes(self, backend: Any, buf: bytearray, start: int, end: int) -> None:
+        if self.causal is not None:
+            self.causal.answer_bytes(buf, start, end)
+
+    def own_done(self, backend: Any, kind: int, ok: bool) -> None:
+        if self.causal is not None:
+            self.causal.done(backend, kind, ok)
+
+    def session_state(self, backend: Any, payload: bytes) -> None:
+        if self.causal is not None:
+            self.causal.reported(backend, payload)
 
     def user_changed(self) -> str:
         """All connections are closed and the session is another user's: begin again."""
@@ -812,8 +836,13 @@ class RwsSession(RouterSession):
         return self.start()
 
     def backend_lost(self, backend: Any, kind: int, command: int, reason: str, permanent: bool) -> None:
-        self.account_for(backend)
-        losses.backend_lost(self, backend, kind, permanent)
+        lost: Backend = backend
+        self.account_for(lost)
+        if self.causal is not None and self.causal.lost(lost):
+            if lost is self.master and not self.session.closed:
+                losses.may_lose_master(self, lost)
+            return
+        losses.backend_lost(self, lost, kind, permanent)
 
     def can_resume(self, backend: Any) -> bool:
         """Whether the client's reply, part of which it has, can be completed by a replay."""
