@@ -39,6 +39,7 @@ COMPILED_MODULES = [
     "fairlead.session.client",
     "fairlead.session.login",
     "fairlead.session.backend_login",
+    "fairlead.session.user_change",
     "fairlead.routers.readwritesplit.decide",
     "fairlead.routers.readwritesplit.select",
     "fairlead.routers.readwritesplit.causal",
@@ -49,4 +50,5 @@ COMPILED_MODULES = [
     "fairlead.workers.dialer",
     "fairlead.workers.greetings",
     "fairlead.workers.plane",
+    "fairlead.workers.pool",
 ]

@@ -298,6 +298,12 @@ class World:
         """There is no TLS here."""
         raise NotImplementedError
 
+    def keep(self, session: Session, backend: Backend) -> bool:
+        return False
+
+    def session_idle(self, session: Session) -> None:
+        """Connections are not shared here."""
+
     def backend_closed(self, backend: Any) -> None:
         """A server connection was closed."""
         self.deadlines.backend_closed(backend)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fairlead.config.compound import DiskLimits
-from fairlead.config.params import PARSED_ONLY, Finding, Param
+from fairlead.config.params import Finding, Param
 from fairlead.config.values import Bool, Count, Duration, Enum, EnumMask, Int, Password, Path, String
 
 TLS_VERSIONS = ("MAX", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3")
@@ -57,13 +57,11 @@ SERVER_PARAMS: tuple[Param, ...] = (
           dynamic=True, aliases=("monitor_user",)),
     Param("monitorpw", Password(), "", "Password of monitoruser.", dynamic=True,
           aliases=("monitor_password",)),
-    Param("persistpoolmax", Count(), "0", "Idle connections kept for reuse, over all workers.", dynamic=True,
-          support=PARSED_ONLY),
+    Param("persistpoolmax", Count(), "0", "Idle connections kept for reuse, over all workers.", dynamic=True),
     Param("persistmaxtime", Duration("s"), "0s", "How long an idle connection is kept; 0s: pooling is off.",
-          dynamic=True, support=PARSED_ONLY),
+          dynamic=True),
     Param("max_routing_connections", Count(), "0",
-          "Most connections to the server, pooled ones included; 0: no limit.", dynamic=True,
-          support=PARSED_ONLY),
+          "Most connections to the server, pooled ones included; 0: no limit.", dynamic=True),
     Param("proxy_protocol", Bool(), "false", "Tell the server the client's address in a PROXY header.",
           dynamic=True),
     Param("disk_space_threshold", DiskLimits(), "", "Disk usage limits, instead of the monitor's.",

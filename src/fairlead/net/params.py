@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fairlead.cluster.params import TLS_COMMON, check_tls_pair
-from fairlead.config.params import PARSED_ONLY, REQUIRED, Finding, Param
+from fairlead.config.params import REQUIRED, Finding, Param
 from fairlead.config.values import (
     Bool,
     Count,
@@ -59,7 +59,6 @@ LISTENER_PARAMS: tuple[Param, ...] = (
         "",
         "Statements run on every new server connection, one per line.",
         dynamic=True,
-        support=PARSED_ONLY,
     ),
     Param(
         "user_mapping_file",

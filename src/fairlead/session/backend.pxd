@@ -73,6 +73,7 @@ cdef class Backend(Handler):
     cdef public long long written_us
     cdef public long long opened_us
     cdef public long long thread_id
+    cdef public bytes scramble
     cdef public object login
     cdef public str failure
     cdef public str last_error

@@ -182,6 +182,8 @@ class Backend(Handler):
         self.opened_us = 0
         self.active_us = 0
         self.thread_id = 0
+        # Of the greeting, if the connection may change its user later.
+        self.scramble = b""
         self.login: Any = None
         # Why it failed for good, or the last error the server reported.
         self.failure = ""
@@ -240,8 +242,8 @@ class Backend(Handler):
                 channel.close()
                 if blocked:
                     self.owner.backend_blocked(self, False)
-            self.owner.backend_closed(self)
             board.add(base + _S_CONNECTIONS, -1)
+            self.owner.backend_closed(self)
         if self.head_kind == K_CLIENT:
             board.add(base + _S_ACTIVE, -1)
         for kind, _, _ in self._more:
@@ -261,6 +263,33 @@ class Backend(Handler):
         self.replay_failed = False
         self.to_replay = None
         self.login_database = None
+
+    def adopt(self, channel: Channel, capabilities: int, thread_id: int, scramble: bytes) -> None:
+        """Go on with a connection that another session had; it is in the state of a login."""
+        self.opened(channel)
+        channel.handler = self
+        channel.want = 0
+        self.state = B_LOGIN
+        self.capabilities = capabilities
+        self.thread_id = thread_id
+        self.scramble = scramble
+
+    def release(self, lent: bool) -> None:
+        """Give the connection away, which owes nothing; `lent`: another one is counted on."""
+        self._board.add(self.counters + _S_CONNECTIONS, -1)
+        self.channel = None
+        self.state = B_PLANNED if lent else B_CLOSED
+        self.forget_statements()
+        self.thread_id = 0
+        self.scramble = b""
+
+    def is_planned(self) -> bool:
+        """Counted on, but not open."""
+        return self.state == B_PLANNED
+
+    def is_idle(self) -> bool:
+        """Open, and nothing is under way."""
+        return self.state == B_READY and not self.pending and not self.backlog and not self.preparing
 
     def owes(self, kind: int) -> bool:
         """Whether a reply of this kind is owed, or waits in the backlog."""

@@ -32,12 +32,51 @@ from fairlead.protocol.handshake import (
 if TYPE_CHECKING:
     from fairlead.session.backend import Backend
     from fairlead.session.session import Session
+    from fairlead.session.user_change import UserChange
 
 # A packet of a server's login larger than this is nonsense, in bytes: an error message is the longest one.
 SERVER_PACKET_BYTES_MAX = 16 * 1024
 
 _PLUGIN = "mysql_native_password"
 _REQUIRED = CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION | CLIENT_PLUGIN_AUTH
+
+
+class ReusedLogin:
+    """A connection that another session had becomes this session's: the server is told of the new user."""
+
+    def __init__(self, session: Session, backend: Backend, change: UserChange) -> None:
+        self.session = session
+        self.backend = backend
+        self._change = change
+        self._send(change.request())
+
+    def feed(self, buf: bytearray, start: int, end: int) -> int:
+        """Data of the server; returns what was consumed."""
+        if end - start < 4:
+            return start
+        length = buf[start] | buf[start + 1] << 8 | buf[start + 2] << 16
+        if length > SERVER_PACKET_BYTES_MAX:
+            self.session.backend_gone(self.backend, f"the server announced a login packet of {length} bytes")
+            return end
+        if end - start < 4 + length:
+            return start
+        try:
+            answer = self._change.answer(bytes(buf[start + 4 : start + 4 + length]), buf[start + 3])
+        except ProtocolError as error:
+            self.session.backend_login_failed(self.backend, error.errno, error.message)
+            return end
+        if answer:
+            self._send(answer)
+        elif start + 4 + length != end:
+            self.session.backend_gone(self.backend, "the server sent data that nobody asked for")
+            return end
+        else:
+            self.session.backend_logged_in(self.backend)
+        return start + 4 + length
+
+    def _send(self, data: bytes) -> None:
+        if self.backend.channel is not None:
+            self.backend.channel.send(bytearray(data), 0, len(data))
 
 
 class BackendLogin:
@@ -108,6 +147,8 @@ class BackendLogin:
     def _greeted(self, greeting: Greeting) -> None:
         self.greeting = greeting
         self.backend.thread_id = greeting.thread_id
+        if self.backend.server.pools:
+            self.backend.scramble = greeting.scramble
         session = self.session
         capabilities = session.capabilities | session.extra_capabilities | _REQUIRED
         capabilities &= greeting.capabilities | CLIENT_MYSQL

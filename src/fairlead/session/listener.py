@@ -13,6 +13,9 @@ from fairlead.session.service import ServiceRuntime
 # Reported at every login unless the configuration names them itself.
 ALWAYS_REPORTED = ("threads_connected", "connection_id")
 
+# A connection_init_sql_file is not larger, in bytes.
+INIT_FILE_BYTES_MAX = 64 * 1024
+
 
 class ListenerRuntime:
     """One configured listener in a worker; connections keep the object that was current when they were
@@ -35,6 +38,8 @@ class ListenerRuntime:
         self.mapping: Any = None
         self.directory = AccountDirectory(service.accounts)
         self.accounts_changed()
+        # Statements that every server connection begins with.
+        self.init_statements: tuple[bytes, ...] = ()
         # (name, value) of what is reported at the login; the value None stands for the server's.
         self.metadata: list[tuple[str, str | None]] = []
         for item in definition.params.get("connection_metadata") or ():
@@ -53,3 +58,15 @@ class ListenerRuntime:
     def demands_tls(self) -> bool:
         """Clients must use TLS."""
         return bool(self.params.get("ssl"))
+
+
+def init_statements(path: str) -> tuple[bytes, ...]:
+    """The statements of a `connection_init_sql_file`: one per line, empty lines left out.
+
+    OSError if it cannot be read, ValueError if it is larger than `INIT_FILE_BYTES_MAX`.
+    """
+    with open(path, "rb") as file:
+        text = file.read(INIT_FILE_BYTES_MAX + 1)
+    if len(text) > INIT_FILE_BYTES_MAX:
+        raise ValueError(f"'{path}' is larger than {INIT_FILE_BYTES_MAX} bytes")
+    return tuple(line.strip() for line in text.splitlines() if line.strip())

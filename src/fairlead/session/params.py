@@ -152,7 +152,6 @@ SERVICE_PARAMS: tuple[Param, ...] = (
         "-1s",
         "Idle time after which server connections of a session may serve others; negative: never.",
         dynamic=True,
-        support=PARSED_ONLY,
     ),
     Param(
         "multiplex_timeout",
@@ -160,7 +159,6 @@ SERVICE_PARAMS: tuple[Param, ...] = (
         "60s",
         "How long a session waits for a free server connection.",
         dynamic=True,
-        support=PARSED_ONLY,
     ),
 )
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Server:
     """A server as the sessions of a worker know it; the object lives as long as the server is configured."""
 
-    __slots__ = ("definition", "facts", "name", "slot", "tls")
+    __slots__ = ("definition", "facts", "name", "pools", "slot", "tls")
 
     def __init__(self, definition: ServerDef) -> None:
         self.name = definition.name
@@ -26,6 +26,8 @@ class Server:
         self.definition = definition
         self.facts = ServerFacts(definition.name)
         self.tls: Any = None
+        # Connections to it may go from session to session.
+        self.pools = False
 
     def __repr__(self) -> str:
         return f"<server {self.name}>"
@@ -68,6 +70,12 @@ class Host(Protocol):
 
     def backend_closed(self, backend: Backend) -> None:
         """A server connection was closed."""
+
+    def keep(self, session: Session, backend: Backend) -> bool:
+        """Take over an idle connection of a session that ends; False if it is to be closed."""
+
+    def session_idle(self, session: Session) -> None:
+        """A session whose connections others may use meanwhile has nothing under way."""
 
     def backend_refused(self, backend: Backend) -> None:
         """A server refused a login."""

@@ -76,6 +76,9 @@ cdef class Session(BackendOwner):
     cdef public str close_reason
     cdef public str kill_message
     cdef public object unsafe
+    cdef public str first_database
+    cdef public bint shares
+    cdef public bint pinned
     cdef public long long created_us
     cdef public long long active_us
     cdef public double created_at

@@ -84,8 +84,12 @@ from fairlead.sql.types import (
     OP_KILL,
     OP_SET,
     TYPE_DEALLOC_PREPARE,
+    TYPE_DISABLE_AUTOCOMMIT,
+    TYPE_ENABLE_AUTOCOMMIT,
     TYPE_PREPARE_NAMED_STMT,
     TYPE_PREPARE_STMT,
+    TYPE_SESSION_WRITE,
+    TYPE_USERVAR_WRITE,
     TYPE_WRITE,
     UNSAFE_CHARSETS,
 )
@@ -137,9 +141,25 @@ _QUIT = b"\x01\x00\x00\x00\x01"
 _FIXED_BYTES = statements.FIXED_BYTES
 # Operations that mean something to the session itself, as bits.
 _SPECIAL = 1 << OP_KILL | 1 << OP_CHANGE_DB | 1 << OP_EXECUTE | 1 << OP_SET
+_CHANGES_SESSION = (
+    TYPE_SESSION_WRITE
+    | TYPE_USERVAR_WRITE
+    | TYPE_ENABLE_AUTOCOMMIT
+    | TYPE_DISABLE_AUTOCOMMIT
+    | TYPE_PREPARE_NAMED_STMT
+    | TYPE_DEALLOC_PREPARE
+)
 _NAMED = TYPE_PREPARE_NAMED_STMT | TYPE_DEALLOC_PREPARE
 # Longest statement text kept for the diagnostics, in bytes.
 RETAINED_TEXT_BYTES_MAX = 4096
+
+
+def _is_session_command(statement: Statement) -> bool:
+    """Whether every further connection of the session has to execute it as well."""
+    if statement.command == COM_INIT_DB:
+        return True
+    mask = statement.type_mask
+    return statement.command == COM_QUERY and not mask & TYPE_WRITE and mask & _CHANGES_SESSION != 0
 
 
 class Session(BackendOwner):
@@ -206,6 +226,11 @@ class Session(BackendOwner):
         self.kill_message = ""
         # Why the session must not continue on another primary connection, e.g. GET_LOCK().
         self.unsafe = ""
+        # Default database at the login.
+        self.first_database = ""
+        # Others may use its server connections while it is idle, unless something ties it to them.
+        self.shares = int(params.get("idle_session_pool_time", -1)) >= 0
+        self.pinned = False
         self.created_us = self.client.poller.now_us
         self.active_us = self.created_us
         self.created_at = host.wall_clock()
@@ -230,6 +255,7 @@ class Session(BackendOwner):
             # Among equals the one used longest ago is chosen: let new sessions begin with different ones.
             backend.used_turn = -((index + self.id // count) % len(self.service.targets))
             self.backends.append(backend)
+        self.first_database = self.database
         self.router = self.service.new_router(self)
         board.add(self.counters + V_SESSIONS, 1)
         board.add(self.counters + V_TOTAL_SESSIONS, 1)
@@ -328,6 +354,9 @@ class Session(BackendOwner):
         statement.type_mask = info.type_mask
         if self.hints is not None:
             statement.hints = self.hints.apply(parse_hints(statement.buf, statement.start + 5, statement.end))
+        if self.shares and (info.temp_table is not None or info.unsafe_to_reconnect or info.multi):
+            # What it makes cannot be made again on another connection.
+            self.pinned = True
         if _SPECIAL >> info.operation & 1 or statement.type_mask & _NAMED:
             result = self._special(statement, info)
             if result:
@@ -524,6 +553,8 @@ class Session(BackendOwner):
         self.trx.reset()
         self.unsafe = ""
         self.set_text_mode()
+        self.pinned = False
+        self.first_database = self.database
         self.role = ""
         self.pending_verify.clear()
         self.pending_database = None
@@ -571,7 +602,10 @@ class Session(BackendOwner):
     def route_single(self, backend: Backend, statement: Statement) -> None:
         """Send any command to the one server of the session."""
         if statement.command in (COM_STMT_PREPARE, COM_RESET_CONNECTION):
-            self.send_all(statement, backend, [], record=False)
+            record = self.shares and statement.command == COM_STMT_PREPARE
+            self.send_all(statement, backend, [], record=record)
+        elif self.shares and _is_session_command(statement):
+            self.send_all(statement, backend, [], record=True)
         else:
             self.send(backend, statement, 0, True)
 
@@ -687,6 +721,8 @@ class Session(BackendOwner):
             self.router.backend_done(backend, kind, entry_id)
             if self.waiting:
                 self.resume_client()
+            if self.shares and not self.expecting and not self.closed:
+                self.host.session_idle(self)
         elif kind == _K_VERIFY:
             if entry_id:
                 self._verify(backend, entry_id, ok)
@@ -697,7 +733,10 @@ class Session(BackendOwner):
         elif kind == _K_REPLAY:
             self._replayed(backend, entry_id, ok)
         elif kind == K_OWN and not ok:
-            self.drop_backend(backend, "a statement of the proxy failed there")
+            self.drop_backend(backend, "a statement that every connection begins with failed there")
+        elif backend.state == B_REPLAY:
+            if not backend.pending:
+                self._backend_ready(backend)
         elif kind in (K_OWN, K_SYNC, K_PROBE):
             self.router.own_done(backend, kind, ok)
             if self.waiting and not self.closed:
@@ -770,10 +809,16 @@ class Session(BackendOwner):
         entries = [entry for entry in kept if entry.id not in waiting_ids]
         backend.to_replay = None
         backend.login_database = None
-        if not entries:
+        first = self.listener.init_statements if self.listener is not None else ()
+        if not entries and not first:
             self._backend_ready(backend)
             return
         backend.state = B_REPLAY
+        for sql in first:
+            packet = packets.frame(0, bytes((COM_QUERY,)) + sql)
+            assert backend.channel is not None
+            backend.channel.send(bytearray(packet), 0, len(packet))
+            backend.expect(COM_QUERY, K_OWN, 0)
         for entry in entries:
             packet = packets.frame(0, entry.packet)
             if entry.is_prepare:
@@ -905,6 +950,8 @@ class Session(BackendOwner):
             if backend.pending and backend.head_kind == _K_CLIENT and backend.sent_to_client:
                 in_reply = True
             if backend.state == _B_READY and backend.channel is not None and backend.pending == 0:
+                if backend.server.pools and self._may_keep() and self.host.keep(self, backend):
+                    continue
                 backend.channel.close_with(_QUIT)
             backend.close()
         if log:
@@ -915,6 +962,10 @@ class Session(BackendOwner):
             self._count_end()
         self.connection.session_closed()
         self.host.session_closed(self)
+
+    def _may_keep(self) -> bool:
+        """Whether the connections are good for others: the client said goodbye and left nothing undone."""
+        return bool(self.connection.leaving) and not self.trx.active
 
     def _count_end(self) -> None:
         board, base = self.board, self.counters

@@ -50,13 +50,15 @@ from fairlead.protocol import packets
 from fairlead.protocol.handshake import GreetingTemplate, parse_attributes
 from fairlead.routers.readwritesplit.causal import forget_position
 from fairlead.session.backend import STATE_NAMES, Backend
+from fairlead.session.backend_login import ReusedLogin
 from fairlead.session.client import ClientConnection
 from fairlead.session.kill import KillOrder, matches
-from fairlead.session.listener import ListenerRuntime
+from fairlead.session.listener import ListenerRuntime, init_statements
 from fairlead.session.login import Login
 from fairlead.session.ports import Server
 from fairlead.session.service import ServiceRuntime
 from fairlead.session.session import Session
+from fairlead.session.user_change import UserChange
 from fairlead.sql.classifier import Classifier
 from fairlead.workers.acceptor import EXHAUSTED_PAUSE_MS, Acceptor, listen_on
 from fairlead.workers.deadlines import TICK_SECONDS, Deadlines
@@ -74,6 +76,7 @@ from fairlead.workers.messages import (
     ToSupervisor,
 )
 from fairlead.workers.names import NameResolver
+from fairlead.workers.pool import Pool, credentials_of, shareable
 
 # A session that lives so long gets the server connections it has planned but not needed yet, in milliseconds.
 OPEN_LATER_MS = 10
@@ -171,6 +174,7 @@ class Plane:
         self._undertaker = Undertaker(self.poller)
         self.spare = SpareDescriptor()
         self.deadlines = Deadlines()
+        self.pool = Pool(board, index, self._pooled_closed)
         # Sessions with planned connections and when to open them (microseconds), oldest first.
         self._planned: deque[tuple[int, Session]] = deque()
         self._stride = max(1, board.workers)
@@ -194,6 +198,8 @@ class Plane:
                 runtime = ListenerRuntime(definition, service)
                 if definition.params.get("ssl"):
                     runtime.tls = listener_context(definition.params)
+                if definition.params.get("connection_init_sql_file"):
+                    runtime.init_statements = init_statements(definition.params["connection_init_sql_file"])
                 if definition.params.get("user_mapping_file"):
                     from fairlead.accounts.files import load_mapping
 
@@ -271,7 +277,10 @@ class Plane:
             self.classifier = Classifier(cache // self._stride, mode)
         for definition in snapshot.servers:
             server = self._new_servers[definition.name]
+            if server.definition.params != definition.params:
+                self.pool.drop(server)
             server.definition = definition
+            server.pools = _pools(definition.params)
             server.tls = server_context(definition.params) if definition.params.get("ssl") else None
         self.servers = self._new_servers
         self.services = services
@@ -486,8 +495,12 @@ class Plane:
     # -- Host: servers
 
     def connect(self, session: Session, backend: Backend) -> None:
-        """Begin to open a connection to a server."""
+        """Open a connection to a server, or take one that nobody uses; where there is no place for one more
+        the backend stays planned until there is.
+        """
         server: Server = backend.server
+        if server.pools and self._from_pool(session, backend, server):
+            return
         params = server.definition.params
         header = preamble(self.names, session, params)
         fd = dial(self.names, params, str(self.globals.get("local_address") or ""))
@@ -497,6 +510,47 @@ class Plane:
         self.deadlines.opening(session, backend)
         if header:
             channel.send(bytearray(header), 0, len(header))
+
+    def _from_pool(self, session: Session, backend: Backend, server: Server) -> bool:
+        """Whether the matter is settled without a new connection; OSError if there may be none."""
+        pool = self.pool
+        database = session.database if backend.login_database is None else backend.login_database
+        who = credentials_of(session, database)
+        idle = pool.take(session, server, who)
+        if idle is not None:
+            backend.adopt(idle.channel, idle.capabilities, idle.thread_id, idle.scramble)
+            backend.tls = idle.tls
+            if idle.credentials.same_as(who):
+                session.backend_logged_in(backend)
+            else:
+                self.deadlines.opening(session, backend)
+                change = UserChange(who, idle.scramble, idle.capabilities)
+                backend.login = ReusedLogin(session, backend, change)
+            return True
+        pool.missed(server)
+        if not pool.is_full(server):
+            return False
+        if not session.shares:
+            raise OSError(f"'{server.name}' connection count limit reached")
+        if not backend.is_planned():
+            backend.plan()
+        if backend.backlog:
+            pool.wait(session, backend, self.poller.now_us)
+            pool.lend(self.sessions.values(), server, self.poller.now_us)
+        return True
+
+    def keep(self, session: Session, backend: Backend) -> bool:
+        """Keep the connection of a session that ends for the next one."""
+        return self.pool.keep(session, backend)
+
+    def session_idle(self, session: Session) -> None:
+        """Somebody may wait for a connection of this session."""
+        for backend in session.backends:
+            if self.pool.is_waited_for(backend.slot) and shareable(session, backend, 0):
+                self.pool.keep(session, backend, lent=True)
+
+    def _pooled_closed(self) -> None:
+        self.board.add(self._own + W_FDS, -1)
 
     def open_later(self, session: Session) -> None:
         """Have the session open its planned connections when it has lived a moment."""
@@ -529,6 +583,8 @@ class Plane:
         """A server connection was closed."""
         self.deadlines.backend_closed(backend)
         self.board.add(self._own + W_FDS, -1)
+        if backend.server.pools:
+            self.pool.freed(backend.server)
 
     def backend_refused(self, backend: Backend) -> None:
         """A server refused a login."""
@@ -540,6 +596,8 @@ class Plane:
 
     def hang_up(self, server: str, reason: str) -> None:
         """The monitor says that a server is gone."""
+        if server in self.servers:
+            self.pool.drop(self.servers[server])
         for session in list(self.sessions.values()):
             for backend in session.backends:
                 if backend.server.name == server and backend.in_use() and not session.closed:
@@ -673,6 +731,7 @@ class Plane:
     def _tick(self) -> None:
         self.loop.call_later(TICK_SECONDS, self._tick)
         self.deadlines.tick(self.sessions, self.poller.now_us)
+        self.pool.tick(self.servers, self.sessions, self.poller.now_us)
         board, own, classifier = self.board, self._own, self.classifier
         board.set(own + W_QC_HITS, classifier.hits)
         board.set(own + W_QC_MISSES, classifier.misses)
@@ -728,6 +787,7 @@ class Plane:
             await asyncio.sleep(0.02)
         for session in list(self.sessions.values()):
             session.close("shutting down", code=1053, message="Server shutdown in progress")
+        self.pool.close()
         for acceptor in self.acceptors.values():
             if acceptor.listener.params.get("socket") and self.worker == 0:
                 try:
@@ -746,6 +806,12 @@ class Plane:
             _log.log(level, "%s", text)
         else:
             _log.log(level, "%s", text, extra={"session": session.id, "object": session.service.name})
+
+
+def _pools(params: dict[str, Any]) -> bool:
+    """Whether connections to a server with these parameters may go from session to session."""
+    kept = params.get("persistpoolmax") and params.get("persistmaxtime")
+    return bool(kept or params.get("max_routing_connections"))
 
 
 def _address(params: dict[str, Any]) -> tuple[Any, ...]:

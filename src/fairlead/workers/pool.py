@@ -1,0 +1,342 @@
+"""Idle server connections of a worker: kept when their session ends, given to sessions that need one.
+
+A connection that is given back is reset at once with COM_CHANGE_USER, so locks, temporary tables and an
+open transaction end with their session and not when the next one comes; only when the server has agreed
+the connection is in the pool. A session of the same user, database and character set takes it as it is;
+for others it changes its user again. Source: spec core.md b4.
+
+The pool also keeps the limit `max_routing_connections`: who finds no place waits for one, if the service
+allows that sessions share their connections (`idle_session_pool_time`).
+
+Invariant: a connection in the pool owes nothing, and nobody else has its channel.
+"""
+
+from __future__ import annotations
+
+import select
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from fairlead.cluster.board import (
+    S_CONNECTIONS,
+    S_POOL_EMPTY,
+    S_POOLED,
+    S_REUSED,
+    Board,
+    worker_server_index,
+)
+from fairlead.net.channel import Channel, Handler
+from fairlead.protocol.constants import (
+    CLIENT_CONNECT_ATTRS,
+    CLIENT_CONNECT_WITH_DB,
+    CLIENT_PLUGIN_AUTH,
+    CLIENT_PLUGIN_AUTH_LENENC,
+    CLIENT_SECURE_CONNECTION,
+    CLIENT_SSL,
+)
+from fairlead.protocol.errors import ProtocolError
+from fairlead.session.backend import Backend
+from fairlead.session.ports import Server
+from fairlead.session.session import Session
+from fairlead.session.user_change import Credentials, UserChange
+
+# Capabilities that concern the login alone: connections that differ in them are alike afterwards.
+_LOGIN_ONLY = (
+    CLIENT_CONNECT_ATTRS
+    | CLIENT_CONNECT_WITH_DB
+    | CLIENT_PLUGIN_AUTH
+    | CLIENT_PLUGIN_AUTH_LENENC
+    | CLIENT_SECURE_CONNECTION
+    | CLIENT_SSL
+)
+_QUIT = b"\x01\x00\x00\x00\x01"
+# A connection that does not answer its reset within this time is closed, in milliseconds.
+RESET_TIMEOUT_MS = 5_000
+# An answer of a server longer than this is nonsense, in bytes.
+ANSWER_BYTES_MAX = 16 * 1024
+
+
+class Idle(Handler):
+    """A connection between two sessions. `clean`: its reset is done."""
+
+    def __init__(self, pool: Pool, server: Server, session: Session, backend: Backend) -> None:
+        assert backend.channel is not None
+        self.pool = pool
+        self.server = server
+        self.channel: Channel = backend.channel
+        self.wanted = wanted_by(session)
+        self.capabilities = backend.capabilities
+        self.thread_id = backend.thread_id
+        self.scramble = backend.scramble
+        self.tls = backend.tls
+        self.remote = session.remote if server.definition.params.get("proxy_protocol") else ""
+        self.credentials = credentials_of(session, session.first_database)
+        self.since_us = self.channel.poller.now_us
+        self.clean = False
+        self._change = UserChange(self.credentials, self.scramble, self.capabilities)
+
+    def reset(self) -> None:
+        """Begin: everything of the former session is to go."""
+        self.channel.handler = self
+        request = self._change.request()
+        self.channel.send(bytearray(request), 0, len(request))
+
+    def on_data(self, buf: bytearray, start: int, end: int) -> int:
+        """The answers to the reset."""
+        if end - start < 4:
+            return start
+        length = buf[start] | buf[start + 1] << 8 | buf[start + 2] << 16
+        if self.clean or length > ANSWER_BYTES_MAX:
+            self.pool.discard(self)
+            return end
+        if end - start < 4 + length:
+            return start
+        payload = bytes(buf[start + 4 : start + 4 + length])
+        try:
+            answer = self._change.answer(payload, buf[start + 3])
+        except ProtocolError:
+            self.pool.discard(self)
+            return end
+        if answer:
+            self.channel.send(bytearray(answer), 0, len(answer))
+        elif start + 4 + length != end:
+            self.pool.discard(self)
+        else:
+            self.clean = True
+            self.pool.is_clean(self)
+        return start + 4 + length
+
+    def on_closed(self, reason: str) -> None:
+        """The server has hung up."""
+        self.pool.gone(self)
+
+    def is_alive(self) -> bool:
+        """Whether the server has neither hung up nor said anything."""
+        if self.channel.closed:
+            return False
+        poll = select.poll()
+        poll.register(self.channel.fd, select.POLLIN | select.POLLRDHUP)
+        return not poll.poll(0)
+
+
+def wanted_by(session: Session) -> int:
+    """The capabilities that a session's connections have to agree on."""
+    return (session.capabilities | session.extra_capabilities) & ~_LOGIN_ONLY
+
+
+def credentials_of(session: Session, database: str) -> Credentials:
+    """What a connection of the session begins with, if this is its default database."""
+    return Credentials(
+        session.backend_user, session.backend_password, session.charset, database, session.attributes
+    )
+
+
+class Pool:
+    """The pools of one worker, by slot of the server."""
+
+    def __init__(self, board: Board, worker: int, closed: Callable[[], None]) -> None:
+        self._board = board
+        # Called for every descriptor that is given back.
+        self._closed = closed
+        self._worker = worker
+        # The one given back last is taken first.
+        self._idle: dict[int, list[Idle]] = {}
+        self._waiting: dict[int, deque[tuple[Session, Backend, int]]] = {}
+
+    def _limit(self, server: Server) -> int:
+        """How many connections this worker keeps for the server."""
+        params = server.definition.params
+        most = int(params.get("persistpoolmax") or 0)
+        return -(-most // max(1, self._board.workers)) if params.get("persistmaxtime") else 0
+
+    def _of(self, server: Server) -> list[Idle]:
+        return self._idle.setdefault(server.slot, [])
+
+    def _count(self, server: Server, cell: int, amount: int) -> None:
+        self._board.add(worker_server_index(self._worker, server.slot, cell), amount)
+
+    # -- giving back
+
+    def keep(self, session: Session, backend: Backend, *, lent: bool = False) -> bool:
+        """Take over the connection of a session that has no use for it; False if it is to be closed.
+
+        `lent`: the session goes on and will want one again.
+        """
+        server: Server = backend.server
+        idle = self._of(server)
+        if len(idle) >= self._limit(server) and not self.is_waited_for(server.slot):
+            return False
+        if not backend.scramble or backend.pending or backend.backlog or backend.channel is None:
+            return False
+        kept = Idle(self, server, session, backend)
+        backend.release(lent)
+        idle.append(kept)
+        kept.reset()
+        return True
+
+    def is_clean(self, idle: Idle) -> None:
+        """The reset is done: the connection may be used."""
+        self._count(idle.server, S_POOLED, 1)
+        self._serve(idle.server)
+
+    def gone(self, idle: Idle) -> None:
+        """The connection is closed."""
+        if idle in self._of(idle.server):
+            self._of(idle.server).remove(idle)
+            if idle.clean:
+                self._count(idle.server, S_POOLED, -1)
+            self._closed()
+
+    def discard(self, idle: Idle) -> None:
+        """Close a connection of the pool."""
+        idle.channel.close_with(_QUIT)
+        self.gone(idle)
+
+    # -- taking
+
+    def take(self, session: Session, server: Server, who: Credentials) -> Idle | None:
+        """A connection for the session, best one of the same user; it may have to change its user."""
+        idle = self._idle.get(server.slot)
+        if not idle:
+            return None
+        wanted = wanted_by(session)
+        best: Idle | None = None
+        for each in reversed(idle):
+            if not each.clean or each.wanted != wanted or (each.remote and each.remote != session.remote):
+                continue
+            if each.credentials.same_as(who):
+                best = each
+                break
+            best = best or each
+        if best is None:
+            return None
+        if not best.is_alive():
+            self.discard(best)
+            return self.take(session, server, who)
+        idle.remove(best)
+        self._count(server, S_POOLED, -1)
+        self._count(server, S_REUSED, 1)
+        return best
+
+    def is_full(self, server: Server) -> bool:
+        """Whether the server may get no more connections; what idles in vain here is closed for that."""
+        limit = int(server.definition.params.get("max_routing_connections") or 0)
+        if not limit:
+            return False
+        while self._used(server) >= limit:
+            idle = [each for each in self._of(server) if each.clean]
+            if not idle:
+                return True
+            self.discard(idle[0])
+        return False
+
+    def _used(self, server: Server) -> int:
+        resetting = sum(not each.clean for each in self._of(server))
+        board, slot = self._board, server.slot
+        return board.sum_server(slot, S_CONNECTIONS) + board.sum_server(slot, S_POOLED) + resetting
+
+    def missed(self, server: Server) -> None:
+        """A connection was wanted, and there was none."""
+        if self._limit(server):
+            self._count(server, S_POOL_EMPTY, 1)
+
+    # -- waiting
+
+    def wait(self, session: Session, backend: Backend, now_us: int) -> None:
+        """The backend waits for a place on its server."""
+        queue = self._waiting.setdefault(backend.slot, deque())
+        if not any(each is backend for _, each, _ in queue):
+            queue.append((session, backend, now_us))
+
+    def is_waited_for(self, slot: int) -> bool:
+        """Whether somebody waits for a place on the server."""
+        return bool(self._waiting.get(slot))
+
+    def _serve(self, server: Server) -> None:
+        """There may be a place: the one that waits longest tries again."""
+        queue = self._waiting.get(server.slot)
+        while queue:
+            session, backend, _ = queue.popleft()
+            if not session.closed and backend.is_planned():
+                session.backend_needed(backend)
+                return
+
+    def freed(self, server: Server) -> None:
+        """A connection of a session was closed."""
+        if self._waiting.get(server.slot) and not self.is_full(server):
+            self._serve(server)
+
+    # -- time passes
+
+    def tick(self, servers: dict[str, Server], sessions: dict[int, Session], now_us: int) -> None:
+        """Close what is too old or too many, and end sessions that have waited too long."""
+        present = {server.slot: server for server in servers.values()}
+        for slot, idle in list(self._idle.items()):
+            limit = self._limit(present[slot]) if slot in present else 0
+            for each in list(idle):
+                params = each.server.definition.params
+                age_ms = (now_us - each.since_us) // 1000
+                age_max_ms = int(params.get("persistmaxtime") or 0) if each.clean else RESET_TIMEOUT_MS
+                if age_ms > age_max_ms or (each.clean and len(idle) > limit):
+                    self.discard(each)
+        for slot, queue in self._waiting.items():
+            for session, backend, since in list(queue):
+                timeout_ms = int(session.service.params.get("multiplex_timeout") or 0)
+                if session.closed or not backend.is_planned():
+                    queue.remove((session, backend, since))
+                elif now_us - since > timeout_ms * 1000:
+                    queue.remove((session, backend, since))
+                    session.close(
+                        "Timed out when waiting for a connection",
+                        log=f"No connection to '{backend.server.name}' became free",
+                        code=1927,
+                        message="Timed out when waiting for a connection.",
+                    )
+            if queue and slot in present:
+                self.freed(present[slot])
+            if queue and slot in present:
+                self.lend(sessions.values(), present[slot], now_us)
+
+    def drop(self, server: Server) -> None:
+        """The server is gone, or is another one now."""
+        for each in list(self._of(server)):
+            self.discard(each)
+
+    def lend(self, sessions: Iterable[Session], server: Server, now_us: int) -> None:
+        """Take the connection of a session that has been idle for long enough, for the one that waits."""
+        found = idle_for_longest(sessions, server, now_us)
+        if found is not None:
+            self.keep(*found, lent=True)
+
+    def close(self) -> None:
+        """Close everything."""
+        for idle in self._idle.values():
+            for each in list(idle):
+                self.discard(each)
+
+
+def shareable(session: Session, backend: Backend, idle_ms: int) -> bool:
+    """Whether another session may have this connection for a while (spec core.md b4)."""
+    after_ms = int(session.service.params.get("idle_session_pool_time", -1))
+    return (
+        0 <= after_ms <= idle_ms
+        and not session.history.pruned
+        and not session.expecting
+        and not session.trx.active
+        and backend.is_idle()
+        and not session.pinned
+    )
+
+
+def idle_for_longest(
+    sessions: Iterable[Session], server: Server, now_us: int
+) -> tuple[Session, Backend] | None:
+    """A connection to the server whose session is idle: the one that is idle for longest."""
+    best: tuple[Session, Backend] | None = None
+    for session in sessions:
+        if session.closed or (best is not None and session.active_us >= best[0].active_us):
+            continue
+        for backend in session.backends:
+            if backend.server is server and shareable(session, backend, (now_us - session.active_us) // 1000):
+                best = session, backend
+    return best
