@@ -298,7 +298,7 @@ class World:
         """There is no TLS here."""
         raise NotImplementedError
 
-    def keep(self, session: Session, backend: Backend) -> bool:
+    def keep(self, session: Session, backend: Any) -> bool:
         return False
 
     def session_idle(self, session: Session) -> None:
