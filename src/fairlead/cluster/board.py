@@ -19,6 +19,8 @@ import os
 
 SERVERS_MAX = 128
 SERVICES_MAX = 64
+# What a service may use: servers, and behind them services.
+TARGETS_MAX = SERVERS_MAX + SERVICES_MAX
 WORKERS_MAX = 64
 
 # -- cells of a server, written by the supervisor
@@ -108,9 +110,9 @@ P_CELLS = 8
 HEADER_CELLS = 8
 GENERATION = 0  # raised whenever a status, rank or lag verdict changes
 
-_PER_WORKER = W_CELLS + SERVERS_MAX * S_CELLS + SERVICES_MAX * V_CELLS + SERVICES_MAX * SERVERS_MAX * P_CELLS
+_PER_WORKER = W_CELLS + TARGETS_MAX * S_CELLS + SERVICES_MAX * V_CELLS + SERVICES_MAX * TARGETS_MAX * P_CELLS
 _SERVERS_BASE = HEADER_CELLS
-_WORKERS_BASE = _SERVERS_BASE + SERVERS_MAX * SERVER_CELLS
+_WORKERS_BASE = _SERVERS_BASE + TARGETS_MAX * SERVER_CELLS
 _SERVER_CELLS = SERVER_CELLS
 _S_CELLS = S_CELLS
 _COUNTERS_BASE = _WORKERS_BASE + W_CELLS
@@ -126,6 +128,11 @@ def server_index(slot: int, cell: int) -> int:
     return _SERVERS_BASE + slot * SERVER_CELLS + cell
 
 
+def service_target_slot(slot: int) -> int:
+    """The slot, among those of the servers, of a service that is a target; `slot`: its own."""
+    return SERVERS_MAX + slot
+
+
 def worker_index(worker: int, cell: int) -> int:
     """Index of a worker's own counter."""
     return _WORKERS_BASE + worker * _PER_WORKER + cell
@@ -138,13 +145,13 @@ def worker_server_index(worker: int, slot: int, cell: int) -> int:
 
 def worker_service_index(worker: int, slot: int, cell: int) -> int:
     """Index of a worker's counter for a service."""
-    return _WORKERS_BASE + worker * _PER_WORKER + W_CELLS + SERVERS_MAX * S_CELLS + slot * V_CELLS + cell
+    return _WORKERS_BASE + worker * _PER_WORKER + W_CELLS + TARGETS_MAX * S_CELLS + slot * V_CELLS + cell
 
 
 def worker_pair_index(worker: int, service: int, server: int, cell: int) -> int:
     """Index of a worker's counter for a server as a target of a service."""
-    base = _WORKERS_BASE + worker * _PER_WORKER + W_CELLS + SERVERS_MAX * S_CELLS + SERVICES_MAX * V_CELLS
-    return base + (service * SERVERS_MAX + server) * P_CELLS + cell
+    base = _WORKERS_BASE + worker * _PER_WORKER + W_CELLS + TARGETS_MAX * S_CELLS + SERVICES_MAX * V_CELLS
+    return base + (service * TARGETS_MAX + server) * P_CELLS + cell
 
 
 class Board:
@@ -222,7 +229,7 @@ class Board:
         """
         for cell in _GAUGES_OF_WORKER:
             self.cells[worker_index(worker, cell)] = 0
-        for slot in range(SERVERS_MAX):
+        for slot in range(TARGETS_MAX):
             for cell in _GAUGES_OF_SERVER:
                 self.cells[worker_server_index(worker, slot, cell)] = 0
         for slot in range(SERVICES_MAX):

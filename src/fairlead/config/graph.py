@@ -121,11 +121,6 @@ class GraphCheck:
             targets = "targets" if service.relations.services else "servers"
             self._all(service, targets, service.relations.servers, ("servers",))
             self._all(service, "targets", service.relations.services, ("services", "servers"))
-            if service.relations.services:
-                self.report.warnings.append(
-                    f"[{service.name}] targets: services as targets are not available in this version; "
-                    f"not used: {', '.join(service.relations.services)}"
-                )
             self._all(service, "filters", service.relations.filters, ("filters",))
             self._all(service, "cluster", filter(None, (service.relations.cluster,)), ("monitors",))
         for listener in self.state.of("listeners"):

@@ -16,6 +16,7 @@ from fairlead.cluster.board import RANK, STATUS, TRIGGERED_AT, Board
 from fairlead.cluster.defs import MonitorDef, ServerDef, Snapshot
 from fairlead.cluster.loglevels import NOTICE
 from fairlead.cluster.status import MAINT, SETTABLE
+from fairlead.monitors.derived import RANKS, show_services
 from fairlead.monitors.events import must_hang_up
 from fairlead.monitors.host import MonitorHost
 from fairlead.monitors.mariadbmon.monitor import MariaDbMonitor
@@ -26,7 +27,6 @@ logger = logging.getLogger(__name__)
 
 MODULES: dict[str, type[MariaDbMonitor]] = {"mariadbmon": MariaDbMonitor, "mysqlmon": MariaDbMonitor}
 
-_RANKS = {"primary": 1, "secondary": 2}
 # Asked of servers whatever the listeners report: drivers ask for these themselves.
 _ALWAYS_ASKED = frozenset({"tx_isolation", "transaction_isolation"})
 _DEFAULT_METADATA = (
@@ -72,7 +72,8 @@ class Monitors:
         self._snapshot = snapshot
         self._servers = {server.name: server for server in snapshot.servers}
         for server in snapshot.servers:
-            self._board.set_server(server.slot, RANK, _RANKS.get(str(server.params.get("rank")), 1))
+            self._board.set_server(server.slot, RANK, RANKS.get(str(server.params.get("rank")), 1))
+        show_services(self._board, snapshot)
         wanted = {monitor.name: monitor for monitor in snapshot.monitors}
         for name in [name for name in self._tasks if name not in wanted]:
             await self._end(name)
@@ -101,10 +102,14 @@ class Monitors:
             return False
         module = module_class(self._host, self._board, monitor)
         self._tasks[monitor.name] = MonitorTask(
-            module, self._board, self._host, wanted_variables(self._snapshot)
+            module, self._board, self._host, wanted_variables(self._snapshot), self._shown
         )
         module.configure(monitor, self._servers_of(module, monitor, {}), self._passive)
         return True
+
+    def _shown(self) -> None:
+        """States of servers are on the board: those of the services follow."""
+        show_services(self._board, self._snapshot)
 
     async def _reconfigure(self, monitor: MonitorDef) -> None:
         task = self._tasks[monitor.name]
@@ -210,6 +215,7 @@ class Monitors:
         new = old | bit if value else old & ~bit
         if self._board.set_server(definition.slot, STATUS, new):
             self._board.set_server(definition.slot, TRIGGERED_AT, int(self._host.wall_clock()))
+        self._shown()
         reason = must_hang_up(old, new)
         if force and value and bit == MAINT:
             reason = "maintenance of the server was forced"

@@ -44,8 +44,15 @@ class MonitorTask:
     """A monitor that has been started; `run` is its life."""
 
     def __init__(
-        self, module: MariaDbMonitor, board: Board, host: MonitorHost, variables: frozenset[str]
+        self,
+        module: MariaDbMonitor,
+        board: Board,
+        host: MonitorHost,
+        variables: frozenset[str],
+        shown: Callable[[], None] = lambda: None,
     ) -> None:
+        # Called when states have been written to the board.
+        self._shown = shown
         self.module = module
         self.variables = variables
         self.ticks = 0
@@ -202,6 +209,7 @@ class MonitorTask:
             reason = must_hang_up(old, new)
             if reason:
                 hang_ups.append((server.name, reason))
+        self._shown()
         # Only now, so that sessions that look for another server see all states of this tick.
         for name, reason in hang_ups:
             self._host.hang_up(name, reason)
@@ -300,6 +308,7 @@ class MonitorTask:
             server.admin |= bit
             logger.log(NOTICE, "Server '%s' is set to %s", server.name, state, extra=server.context)
         server.show()
+        self._shown()
         if force and bit == MAINT:
             self._host.hang_up(server.name, "maintenance of the server was forced")
         await self.next_tick()
@@ -311,6 +320,7 @@ class MonitorTask:
             server.admin &= ~bit
             logger.log(NOTICE, "Server '%s' is no longer set to %s", server.name, state, extra=server.context)
         server.show()
+        self._shown()
         await self.next_tick()
 
     # -- the journal

@@ -55,6 +55,13 @@ class ClientConnection(Handler):
         login.greet()
         self.scramble = login.scramble
 
+    def continue_with(self, channel: Channel, session: Session) -> None:
+        """The client has logged in elsewhere: commands follow."""
+        self.channel = channel
+        self.session = session
+        self.accepted_us = session.created_us
+        self.ready = True
+
     # -- data
 
     def on_data(self, buf: bytearray, start: int, end: int) -> int:

@@ -66,7 +66,7 @@ def statements_for(order: KillOrder, sessions: list[Session]) -> list[tuple[Any,
     seen: set[str] = set()
     for session in sessions:
         for backend in session.backends:
-            if not backend.in_use():
+            if not backend.in_use() or backend.server.service:
                 continue
             if order.user:
                 if backend.server.name not in seen:

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 
 class Server:
-    """A server as the sessions of a worker know it; the object lives as long as the server is configured."""
+    """A server, or a service as a target of services, as the sessions of a worker know it; the object lives
+    as long as that is configured.
+    """
 
-    __slots__ = ("definition", "facts", "name", "pools", "slot", "tls")
+    __slots__ = ("definition", "facts", "name", "pools", "service", "slot", "tls")
 
     def __init__(self, definition: ServerDef) -> None:
         self.name = definition.name
@@ -26,6 +28,8 @@ class Server:
         self.definition = definition
         self.facts = ServerFacts(definition.name)
         self.tls: Any = None
+        # It is a service: its name.
+        self.service = ""
         # Connections to it may go from session to session.
         self.pools = False
 

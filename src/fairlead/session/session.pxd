@@ -57,6 +57,7 @@ cdef class Session(BackendOwner):
     cdef public str remote
     cdef public int remote_port
     cdef public bint local_socket
+    cdef public bint is_below
     cdef public object listener
     cdef public list backends
     cdef public RouterSession router

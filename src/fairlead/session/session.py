@@ -187,6 +187,8 @@ class Session(BackendOwner):
         self.remote = ""
         self.remote_port = 0
         self.local_socket = False
+        # The client's session is one on another service, which has this one for a target.
+        self.is_below = False
         self.listener: Any = None
         self.board: Board = host.board
         self.counters = worker_service_index(host.worker, service.slot, 0)
@@ -263,6 +265,18 @@ class Session(BackendOwner):
         self.set_text_mode()
         return self.router.start()
 
+    def come_from(self, upper: Session) -> None:
+        """Be the session, on a service below, of a client that has logged in to another service."""
+        self.is_below = True
+        self.listener = upper.listener
+        self.user, self.password = upper.user, upper.password
+        self.backend_user, self.backend_password = upper.backend_user, upper.backend_password
+        self.database, self.role = upper.database, upper.role
+        self.charset, self.attributes, self.account = upper.charset, upper.attributes, upper.account
+        self.capabilities = upper.capabilities | upper.extra_capabilities
+        self.remote, self.remote_port = upper.remote, upper.remote_port
+        self.local_socket = upper.local_socket
+
     def set_text_mode(self) -> None:
         """Read statements as the listener and the client's character set say."""
         mode = int(self.classifier.sql_mode)
@@ -282,7 +296,9 @@ class Session(BackendOwner):
         return True
 
     def plan_backend(self, backend: Backend) -> None:
-        """Count on a connection without opening it yet."""
+        """Count on a connection without opening it yet; a session on a service below begins at once."""
+        if backend.server.service and self.open_backend(backend):
+            return
         if not self.planning:
             self.planning = True
             self.host.open_later(self)
@@ -809,7 +825,8 @@ class Session(BackendOwner):
         entries = [entry for entry in kept if entry.id not in waiting_ids]
         backend.to_replay = None
         backend.login_database = None
-        first = self.listener.init_statements if self.listener is not None else ()
+        # A service below does it on its own connections.
+        first = () if self.listener is None or backend.server.service else self.listener.init_statements
         if not entries and not first:
             self._backend_ready(backend)
             return

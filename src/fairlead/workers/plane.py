@@ -35,11 +35,12 @@ from fairlead.cluster.board import (
     W_SESSIONS,
     W_WAKEUPS,
     Board,
+    service_target_slot,
     worker_index,
     worker_server_index,
     worker_service_index,
 )
-from fairlead.cluster.defs import ServerFacts, Snapshot
+from fairlead.cluster.defs import ServerDef, ServerFacts, ServiceDef, Snapshot
 from fairlead.config.modules import router_entry
 from fairlead.net.channel import Channel
 from fairlead.net.poller import Poller, Watched, WorkerLoop
@@ -156,6 +157,8 @@ class Plane:
         self.globals: dict[str, Any] = {}
         self.classifier = Classifier(0)
         self.servers: dict[str, Server] = {}
+        # Services as targets of services.
+        self.services_below: dict[str, Server] = {}
         self.services: dict[str, ServiceRuntime] = {}
         self.listeners: dict[str, ListenerRuntime] = {}
         self.acceptors: dict[str, Acceptor] = {}
@@ -236,6 +239,9 @@ class Plane:
                 server = Server(definition)
             servers[definition.name] = server
         self._new_servers = servers
+        used = {name for each in snapshot.services for name in each.services}
+        below = {each.name: self._as_target(each) for each in snapshot.services if each.name in used}
+        self._new_services_below = below
         hinting = {each.name: each.module == "hintfilter" for each in snapshot.filters}
         services: dict[str, ServiceRuntime] = {}
         for service_definition in snapshot.services:
@@ -247,12 +253,23 @@ class Plane:
                 runtime.accounts_loaded = old.accounts_loaded
                 runtime.sessions = old.sessions
             runtime.targets = [servers[name] for name in service_definition.servers if name in servers]
+            runtime.targets += [below[name] for name in service_definition.services if name in below]
             make_session, make_config = router_entry(service_definition.router)
             runtime.factory = make_session
             runtime.router_config = make_config(service_definition.params)
             runtime.has_hints = any(hinting.get(name) for name in service_definition.filters)
             services[service_definition.name] = runtime
         return services
+
+    def _as_target(self, service: ServiceDef) -> Server:
+        """A service as a target of others."""
+        slot = service_target_slot(service.slot)
+        old = self.services_below.get(service.name)
+        if old is not None and old.slot == slot:
+            return old
+        target = Server(ServerDef(service.name, slot, {}))
+        target.service = service.name
+        return target
 
     def _acceptor(self, runtime: ListenerRuntime) -> Acceptor:
         """The listening socket: the present one if the address is the same."""
@@ -283,6 +300,7 @@ class Plane:
             server.pools = _pools(definition.params)
             server.tls = server_context(definition.params) if definition.params.get("ssl") else None
         self.servers = self._new_servers
+        self.services_below = self._new_services_below
         self.services = services
         for name, acceptor in self.acceptors.items():
             if acceptors.get(name) is not acceptor:
@@ -499,6 +517,9 @@ class Plane:
         the backend stays planned until there is.
         """
         server: Server = backend.server
+        if server.service:
+            self._connect_service(session, backend, self.services.get(server.service))
+            return
         if server.pools and self._from_pool(session, backend, server):
             return
         params = server.definition.params
@@ -510,6 +531,34 @@ class Plane:
         self.deadlines.opening(session, backend)
         if header:
             channel.send(bytearray(header), 0, len(header))
+
+    def _connect_service(self, upper: Session, backend: Backend, service: ServiceRuntime | None) -> None:
+        """A session on the service below, with the client that the session above has; OSError if that is
+        refused.
+
+        Both sides are connections like any other: their ends are a pair of sockets.
+        """
+        if service is None:
+            raise OSError(f"there is no service '{backend.server.service}' any more")
+        near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        session_id = self.board.get(self._own + W_NEXT_SESSION)
+        self.board.set(self._own + W_NEXT_SESSION, session_id + self._stride)
+        connection = ClientConnection(self, upper.listener, session_id)
+        channel = self._channel(far.detach(), connection, encrypted=False)
+        session = Session(self, service, session_id, connection, channel)
+        session.come_from(upper)
+        self._set_water_marks(channel)
+        self.connections.add(connection)
+        connection.continue_with(channel, session)
+        reason = self.admit(session) or session.start()
+        if reason:
+            near.close()
+            session.close(reason)
+            raise OSError(f"{service.name}: {reason}")
+        near_channel = self._channel(near.detach(), backend, encrypted=False)
+        self._set_water_marks(near_channel)
+        backend.adopt(near_channel, session.capabilities, session_id, b"")
+        upper.backend_logged_in(backend)
 
     def _from_pool(self, session: Session, backend: Backend, server: Server) -> bool:
         """Whether the matter is settled without a new connection; OSError if there may be none."""
@@ -643,10 +692,20 @@ class Plane:
             bytes(message.credentials["password"]),
         )
         victims = [session for session in self.sessions.values() if matches(order, session)]
+        victims += [below for session in victims for below in self._sessions_below(session)]
         if not victims:
             self.send(KillDone(message.id, message.origin))
             return
         self._start(self._carry_out(message, order, victims))
+
+    def _sessions_below(self, session: Session) -> list[Session]:
+        """The sessions on services that this one uses, and theirs."""
+        found = []
+        for backend in session.backends:
+            below = self.sessions.get(backend.thread_id) if backend.server.service else None
+            if below is not None:
+                found += [below, *self._sessions_below(below)]
+        return found
 
     async def _carry_out(self, message: Kill, order: KillOrder, victims: list[Session]) -> None:
         try:
@@ -659,7 +718,7 @@ class Plane:
     async def request(self, what: str, args: dict[str, Any]) -> Any:
         """Answer a question about this worker."""
         if what == "sessions":
-            return [self.describe(session) for session in list(self.sessions.values())]
+            return [self.describe(each) for each in list(self.sessions.values()) if not each.is_below]
         if what == "session":
             session = self.sessions.get(int(args["id"]))
             return None if session is None else self.describe(session)
