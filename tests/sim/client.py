@@ -49,6 +49,8 @@ class Sent:
     value: str = ""
     expected: str | None = None
     in_trx: bool = False
+    # The client's own last write of the row: a causal read shows it or a later one.
+    must_see: str = ""
 
 
 @dataclass
@@ -92,6 +94,8 @@ class Client(Peer):
         self.executed: set[int] = set()
         self.trx: list[Write] | None = None
         self.trx_own: dict[int, str] = {}
+        # The last write of each row that is known to be committed.
+        self.committed: dict[int, str] = {}
         self.trx_read_only = False
         self.trx_server = ""
         self.autocommit = True
@@ -318,6 +322,7 @@ class Client(Peer):
         self._send(
             "read", f"SELECT '{token}', v FROM t WHERE id = {row}{lock}", token=token, expected=self._own(row)
         )
+        self.sent[-1].must_see = self.committed.get(row, "") if self.trx is None else ""
 
     def _own(self, row: int) -> str | None:
         """What the transaction under way has made of a row; None: nothing, or nobody knows yet."""
@@ -510,6 +515,8 @@ class Client(Peer):
             self.world.finding(
                 f"{self.name} does not see its own write {sent.expected} but {reply.rows[0][2]}: {sent.sql}"
             )
+        if sent.what == "read" and self.world.causal and sent.must_see:
+            self.world.must_see(self.name, sent.must_see, reply.rows[0][2] or "", sent.sql)
         if sent.what == "state":
             state = self.model
             wanted = [state.a, state.b, state.database, state.sql_mode]
@@ -542,6 +549,8 @@ class Client(Peer):
                 self.trx_own[int(sent.value)] = sent.write.token
         else:
             sent.write.outcome = "acked"
+            if sent.value:
+                self.committed[int(sent.value)] = sent.write.token
 
     def _ok_begin(self, sent: Sent, reply: fmt.Reply) -> None:
         self.trx = []
@@ -550,6 +559,7 @@ class Client(Peer):
         self.trx_read_only = sent.sql.endswith("READ ONLY")
 
     def _ok_commit(self, sent: Sent, reply: fmt.Reply) -> None:
+        self.committed |= self.trx_own
         self._settle_trx("acked")
 
     def _ok_rollback(self, sent: Sent, reply: fmt.Reply) -> None:

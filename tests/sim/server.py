@@ -60,6 +60,17 @@ class Node:
                 return commit.token
         return "none"
 
+    def position(self) -> int:
+        """How many of the commits this server has."""
+        horizon = self.world.clock.now - (0 if self.is_primary else self.lag_us)
+        return sum(commit.when <= horizon for commit in self.world.ledger)
+
+    def catches_up_in(self, position: int) -> int:
+        """Microseconds until it has so many commits."""
+        if self.is_primary or position <= 0 or position > len(self.world.ledger):
+            return 0
+        return max(0, self.world.ledger[position - 1].when + self.lag_us - self.world.clock.now)
+
     def crash(self) -> None:
         """All connections break; what was not committed is gone."""
         self.up = False
@@ -92,6 +103,8 @@ class ServerConnection(Peer):
 
     def reset_state(self) -> None:
         """As after a login."""
+        self.tracks_gtid = False
+        self.committed = False
         self.variables: dict[str, str | None] = {"a": None, "b": None}
         self.sql_mode = "STRICT_TRANS_TABLES"
         self.autocommit = True
@@ -171,10 +184,15 @@ class ServerConnection(Peer):
         payload = self.queue.pop(0)
         rng = self.world.rng
         work = rng.randint(*(LONG_WORK_US if rng.random() < 0.03 else WORK_US))
+        waits = _WAITS.search(payload)
+        if waits is not None:
+            catches_up = self.node.catches_up_in(int(waits.group(1)))
+            work += min(catches_up, int(waits.group(2)) * 1_000_000)
         self.busy = self.world.clock.after(work, lambda: self._done(payload))
 
     def _done(self, payload: bytes) -> None:
         self.busy = None
+        self.committed = False
         reply = self._command(payload)
         if self.dead:
             return
@@ -200,6 +218,8 @@ class ServerConnection(Peer):
         return handler(self, payload)  # type: ignore[call-arg, arg-type]
 
     def _ok(self) -> bytes:
+        if self.committed and self.tracks_gtid and self.capabilities & fmt.SESSION_TRACK:
+            return fmt.packet(1, fmt.ok_with_gtid(self._status(), f"0-1-{len(self.world.ledger)}"))
         return fmt.packet(1, fmt.ok(self._status()))
 
     def _error(self, code: int, message: str) -> bytes:
@@ -312,8 +332,12 @@ class ServerConnection(Peer):
         if self.trx is not None:
             self.trx.append((token, row))
         else:
-            self.world.commit([(token, row)])
+            self._commit([(token, row)])
         return self._ok()
+
+    def _commit(self, writes: list[tuple[str, int]]) -> None:
+        self.world.commit(writes)
+        self.committed = True
 
     def _sql_insert(self, binary: bool, token: str) -> bytes:
         return self._write(token, -1)
@@ -329,7 +353,7 @@ class ServerConnection(Peer):
 
     def _commit_trx(self) -> None:
         if self.trx:
-            self.world.commit(self.trx)
+            self._commit(self.trx)
         self.trx = None
         self.trx_read_only = False
 
@@ -356,6 +380,18 @@ class ServerConnection(Peer):
         self.sql_mode = value
         return self._ok()
 
+    def _sql_track(self, binary: bool) -> bytes:
+        self.tracks_gtid = True
+        return self._ok()
+
+    def _sql_wait(self, binary: bool, position: str) -> bytes:
+        if self.node.position() < int(position):
+            return self._error(1242, "Subquery returns more than 1 row")
+        return self._rows([["1"]], binary)
+
+    def _sql_position(self, binary: bool) -> bytes:
+        return self._rows([[f"0-1-{self.node.position()}"]], binary)
+
     def _sql_names(self, binary: bool) -> bytes:
         return self._ok()
 
@@ -375,6 +411,7 @@ class ServerConnection(Peer):
         return self._rows([[token, self.node.name, "0"]], binary)
 
 
+_WAITS = re.compile(rb"MASTER_GTID_WAIT\('0-1-(\d+)', (\d+)\)")
 _COMMANDS = {
     1: ServerConnection._quit,
     2: ServerConnection._init_db,
@@ -400,6 +437,9 @@ _DIALECT = [
         (r"SET @(a|b) = '(\w+)'", "variable"),
         (r"SET sql_mode = '(\w*)'", "mode"),
         (r"SET NAMES utf8mb4", "names"),
+        (r"SET @@session.session_track_system_variables = .*", "track"),
+        (r"SELECT \(SELECT CASE WHEN MASTER_GTID_WAIT\('0-1-(\d+)', \d+\) .*", "wait"),
+        (r"SELECT @@gtid_current_pos", "position"),
         (r"USE (\w+)", "use"),
         (r"CREATE TEMPORARY TABLE (\w+) \(id INT\)", "make_temp"),
         (r"SELECT '(\w+)', COUNT\(\*\) FROM (\w+)", "read_temp"),

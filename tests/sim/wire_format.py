@@ -28,6 +28,8 @@ SERVER_CAPABILITIES = (
     | PLUGIN_AUTH
     | DEPRECATE_EOF
 )
+SESSION_TRACK = 1 << 23
+STATE_CHANGED = 0x4000
 IN_TRANS = 1
 AUTOCOMMIT = 2
 MORE_RESULTS = 8
@@ -66,7 +68,7 @@ def text(value: str | None) -> bytes:
 
 
 def greeting(thread_id: int, scramble: bytes, version: str = "10.11.6-MariaDB") -> bytes:
-    low, high = SERVER_CAPABILITIES & 0xFFFF, SERVER_CAPABILITIES >> 16
+    low, high = SERVER_CAPABILITIES & 0xFFFF, (SERVER_CAPABILITIES | SESSION_TRACK) >> 16
     return b"".join(
         (
             b"\x0a",
@@ -124,6 +126,14 @@ def build_change_user(user: str, token: bytes, database: str) -> bytes:
 
 def ok(status: int, header: int = 0) -> bytes:
     return bytes((header, 0, 0)) + status.to_bytes(2, "little") + b"\0\0"
+
+
+def ok_with_gtid(status: int, gtid: str) -> bytes:
+    """An OK that reports `last_gtid` in its session state."""
+    pair = text("last_gtid") + text(gtid)
+    state = b"\0" + number(len(pair)) + pair
+    plain = bytes((0, 0, 0)) + (status | STATE_CHANGED).to_bytes(2, "little") + b"\0\0"
+    return plain + text("") + number(len(state)) + state
 
 
 def error(code: int, message: str, state: str = "HY000") -> bytes:

@@ -16,16 +16,19 @@ from functools import partial
 from typing import Any
 
 from fairlead.accounts.model import Account, AccountSet
+from fairlead.cluster import gtid
 from fairlead.cluster.board import (
     LAG,
     P_CELLS,
     RANK,
     S_ACTIVE,
     S_CONNECTIONS,
+    SERVER_GTIDS,
     STATUS,
     V_CELLS,
     V_SESSIONS,
     Board,
+    server_index,
     worker_pair_index,
     worker_server_index,
     worker_service_index,
@@ -40,6 +43,7 @@ from fairlead.routers.readconnroute import router as readconnroute
 from fairlead.routers.readconnroute.params import PARAMS as RCR_PARAMS
 from fairlead.routers.readwritesplit import router as readwritesplit
 from fairlead.routers.readwritesplit.params import PARAMS as RWS_PARAMS
+from fairlead.routers.readwritesplit.params import imply
 from fairlead.session.client import ClientConnection
 from fairlead.session.kill import KillOrder, matches
 from fairlead.session.listener import ListenerRuntime
@@ -100,6 +104,8 @@ class World:
         self.ledger: list[Commit] = []
         # Something has happened that clients may notice.
         self.disturbed = False
+        # A client sees its own writes on whatever server reads.
+        self.causal = False
         self.faults = faults
         self.board = _board()
         self.globals: dict[str, Any] = {}
@@ -161,7 +167,28 @@ class World:
                 "least_behind_master",
             )
         )
+        self._choose_repetition(params)
         self._configure(params, self.servers)
+
+    def _choose_repetition(self, params: dict[str, Any]) -> None:
+        """Retries, replay, optimistic transactions and causal reads."""
+        rng = self.rng
+        params["delayed_retry"] = rng.random() < 0.3
+        params["transaction_replay"] = rng.random() < 0.35
+        params["transaction_replay_timeout"] = rng.choice((0, 30_000))
+        params["transaction_replay_max_size"] = rng.choice((1 << 20, 1 << 20, 300))
+        params["transaction_replay_retry_on_mismatch"] = rng.random() < 0.2
+        params["transaction_replay_checksum"] = rng.choice(("full", "result_only", "no_insert_id"))
+        params["optimistic_trx"] = rng.random() < 0.1
+        if rng.random() < 0.25:
+            params["causal_reads"] = rng.choice(
+                ("local", "global", "fast", "fast_global", "universal", "fast_universal")
+            )
+            params["causal_reads_timeout"] = rng.choice((1_000, 10_000))
+            self.causal = True
+        # What an optimist has read on a replica may be different on the primary: the session ends.
+        self.disturbed = params["optimistic_trx"]
+        imply(params)
 
     def _configure(self, params: dict[str, Any], targets: list[Server]) -> None:
         """Give the service these parameters and targets; sessions keep what they began with."""
@@ -205,11 +232,20 @@ class World:
         if not self.over:
             self.clock.after(1_000_000, self._tick)
         self._guarded(lambda: self.deadlines.tick(self.sessions, self.clock.now))
+        for node in self.nodes:
+            gtid.write(self.board, server_index(node.slot, SERVER_GTIDS), {0: (1, node.position())})
 
     def note(self, who: str, what: str) -> None:
         """A line of the transcript."""
         if len(self.transcript) < TRANSCRIPT_MAX:
             self.transcript.append(f"{(self.clock.now - 1_000_000) / 1000:12.3f} ms  {who:12s} {what}")
+
+    def must_see(self, who: str, token: str, found: str, sql: str) -> None:
+        """A causal read shows this write of its row or a later one."""
+        tokens = [commit.token for commit in self.ledger]
+        # What is not committed yet is the client's own, of the transaction that it reads in.
+        if found == "none" or (found in tokens and tokens.index(found) < tokens.index(token)):
+            self.finding(f"{who} read {found}, which is older than its own write {token}: {sql}")
 
     def finding(self, text: str) -> None:
         """Something is wrong."""

@@ -79,6 +79,7 @@ cdef class Backend(Handler):
     cdef public str last_error
     cdef public bint replay_failed
     cdef public bint lost_unsent
+    cdef public bint lost_partial
     cdef public Statement unsent
     cdef public list to_replay
     cdef public object login_database

@@ -196,6 +196,8 @@ class Backend(Handler):
         # When it was lost nothing had been sent of what was owed: the client's command is this one.
         self.lost_unsent = False
         self.unsent: Statement | None = None
+        # When it was lost the client had a part of a reply.
+        self.lost_partial = False
         self.current_read = False
         self.tls = False
         self._board = board

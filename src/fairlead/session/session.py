@@ -884,6 +884,7 @@ class Session(BackendOwner):
         if backend.owes(K_CLIENT):
             kind, command = K_CLIENT, backend.head_command
         partial = backend.sent_to_client and backend.pending > 0 and backend.head_kind == K_CLIENT
+        backend.lost_partial = partial
         clients = self._client_replies(backend)
         idle = (self.client.poller.now_us - backend.written_us) // 1000000
         thread_id = backend.thread_id

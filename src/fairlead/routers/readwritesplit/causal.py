@@ -21,7 +21,7 @@ from fairlead.protocol.constants import CLIENT_SESSION_TRACK, COM_QUERY
 from fairlead.protocol.packets import Reader, frame, parse_ok
 from fairlead.routers.readwritesplit import losses
 from fairlead.routers.readwritesplit.decide import D_CAUSAL
-from fairlead.session.backend import B_READY, K_OWN, K_PROBE, K_SYNC, Backend
+from fairlead.session.backend import K_OWN, K_PROBE, K_SYNC, Backend
 from fairlead.session.router import ROUTED
 from fairlead.session.statement import Statement
 
@@ -84,7 +84,7 @@ class Causal:
     def reset(self) -> None:
         """The client has reset its connections: what was set there is gone."""
         for backend in self.session.backends:
-            if backend.state == B_READY:
+            if backend.in_use():
                 backend.send_own(_TRACK, K_OWN)
 
     # -- positions
@@ -122,6 +122,16 @@ class Causal:
 
     # -- reads
 
+    def concerns(self, bounds_trx: bool) -> bool:
+        """Whether a statement for a replica has to be looked at; `bounds_trx`: BEGIN, COMMIT and their like.
+
+        Where nobody waits, a READ ONLY transaction gets its server at its begin, and keeps it.
+        """
+        trx = self.session.trx
+        if self.mode in _FAST and trx.active:
+            return bool(trx.starting)
+        return not bounds_trx
+
     def read(self, statement: Statement) -> int:
         """Route a read that is for a replica."""
         if statement.continues:
@@ -135,7 +145,7 @@ class Causal:
             return int(router.to_slave(statement))
         if self.mode in _FAST:
             for backend in self.session.backends:
-                if backend is not router.master and self.behind(backend, wanted):
+                if not self._is_primary(backend) and self.behind(backend, wanted):
                     router.tried.add(backend.index)
             return int(router.to_slave(statement))
         return self._wait(statement, wanted)

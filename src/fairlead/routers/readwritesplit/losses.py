@@ -83,7 +83,7 @@ def _transaction_lost(router: RwsSession, lost: Backend, kind: int) -> None:
         reason = replay.lost(lost.failure, sent)
         if not reason:
             return
-        code = 0 if replay.sent else 1927
+        code = 0 if replay.sent or lost.lost_partial else 1927
     session.close(
         reason,
         log=f"{lost.failure}. Transaction is open, closing session",
@@ -275,6 +275,15 @@ def may_hold(router: RwsSession, statement: Statement) -> bool:
     return not until or router.session.client.poller.now_us < until
 
 
+def _may_come_back(router: RwsSession) -> bool:
+    """Whether the session can ever have a primary again."""
+    master = router.master
+    if master is None or master.in_use():
+        return True
+    reconnects = router.config.master_reconnection and router.can_recover()
+    return bool(reconnects and not router.bound_by())
+
+
 def no_master(router: RwsSession, statement: Statement) -> int:
     """There is no primary for this statement."""
     session, replay = router.session, router.replay
@@ -287,7 +296,7 @@ def no_master(router: RwsSession, statement: Statement) -> int:
             router.discard(old, "the primary has changed")
         if replay.move(statement):
             return ROUTED
-    elif may_hold(router, statement):
+    elif may_hold(router, statement) and _may_come_back(router):
         return hold(router, statement)
     if router.config.master_failure_mode == ERROR_ON_WRITE and (not trx.active or trx.starting):
         if trx.active:

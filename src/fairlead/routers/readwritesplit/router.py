@@ -288,7 +288,7 @@ class RwsSession(RouterSession):
             return self._to_hinted_server(statement)
         if kind == _T_SLAVE:
             self.board.add(self._service + _V_ROUTE_SLAVE, 1)
-            if self.causal is not None and not mask & _TRX_BITS:
+            if self.causal is not None and self.causal.concerns(mask & _TRX_BITS != 0):
                 return self.causal.read(statement)
             return self.to_slave(statement)
         if kind == _T_ALL:
@@ -308,6 +308,8 @@ class RwsSession(RouterSession):
         if kind == _T_ALL:
             return self.to_all(statement)
         if kind == _T_SLAVE:
+            if self.causal is not None and self.causal.concerns(statement.type_mask & _TRX_BITS != 0):
+                return self.causal.read(statement)
             return self.to_slave(statement)
         return self.to_master(statement)
 
@@ -334,7 +336,8 @@ class RwsSession(RouterSession):
         mask = statement.type_mask
         reads = decide(mask, False, False, False, False, self._variables_on_all) & _TARGET_MASK == _T_SLAVE
         if trx.starting:
-            if not (reads or mask & TYPE_BEGIN_TRX) or self.locked or self.next_trx is not None:
+            bound = self.locked or self.next_trx is not None or self.temp_tables
+            if bound or not (reads or mask & TYPE_BEGIN_TRX):
                 return 0
             backend = self.open_slave()
             if backend is None or self.board.server(backend.slot, _STATUS) & _MASTER:
@@ -779,6 +782,9 @@ class RwsSession(RouterSession):
                 continue
             if backend.pending or backend.backlog:
                 self._generation -= 1
+            elif backend is self.master and self.bound_by():
+                session.close(self.bound_by(), log=f"'{backend.server.name}' cannot be used: {reason}")
+                return
             else:
                 self.discard(backend, reason)
 
