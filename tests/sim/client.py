@@ -590,6 +590,8 @@ class Client(Peer):
         self._as_new(sent.value)
 
     def _as_new(self, database: str | None) -> None:
+        if self.trx is not None:
+            self._settle_trx("lost")
         self.model = Model(database=database)
         self.prepared = {}
         self.executed = set()

@@ -56,8 +56,18 @@ def world_of(seed: int, servers: int = 2) -> World:
     raise AssertionError("no seed has so many servers")
 
 
+_NOTHING_IS_REPEATED = {
+    "delayed_retry": False,
+    "transaction_replay": False,
+    "optimistic_trx": False,
+    "causal_reads": "none",
+}
+
+
 def set_parameters(world: World, **values: object) -> None:
-    """Change parameters of the service before anybody connects."""
+    """Change parameters of the service before anybody connects; nothing is repeated unless they say so."""
+    world.causal = False
+    world.service.params.update(_NOTHING_IS_REPEATED)
     world.service.params.update(values)
     world.service.router_config = readwritesplit.make_config(world.service.params)
 

@@ -174,6 +174,7 @@ class World:
         """Retries, replay, optimistic transactions and causal reads."""
         rng = self.rng
         params["delayed_retry"] = rng.random() < 0.3
+        params["delayed_retry_timeout"] = 2_000
         params["transaction_replay"] = rng.random() < 0.35
         params["transaction_replay_timeout"] = rng.choice((0, 30_000))
         params["transaction_replay_max_size"] = rng.choice((1 << 20, 1 << 20, 300))
