@@ -188,6 +188,13 @@ class FakeProduct:
     async def threads(self) -> list[ThreadInfo]:
         return [ThreadInfo(0, stats={"zombies": 1}), ThreadInfo(1, load=(1, 2, 3))]
 
+    async def pause_service(self, service: str, timeout_ms: int) -> int:
+        self.calls.append(("pause_service", service, timeout_ms))
+        return 2
+
+    async def resume_service(self, service: str) -> None:
+        self.calls.append(("resume_service", service))
+
     async def reload_accounts(self, service: str) -> None:
         self.calls.append(("reload_accounts", service))
 

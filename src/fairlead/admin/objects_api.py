@@ -13,6 +13,7 @@ from fairlead.admin.http import Answer, ApiError, Call, no_content
 from fairlead.admin.resources import Objects, relationship
 from fairlead.admin.routing import Routes
 from fairlead.admin.shaping import collection, single
+from fairlead.config.values import Duration
 from fairlead.workers.ports import Product
 
 Json = Any
@@ -39,6 +40,9 @@ READ_ONLY = {
     "listeners": ("services",),
     "filters": ("services",),
 }
+
+# How long a pause lasts that says nothing of it.
+PAUSE_DEFAULT = "30s"
 
 Handler = Callable[[Call], Awaitable[Answer]]
 
@@ -167,6 +171,8 @@ class ServicesApi(ObjectsApi):
     def register(self, routes: Routes) -> None:
         super().register(routes)
         routes.add("POST", "services/:name/reload", self.reload)
+        routes.add("PUT", "services/:name/pause", self.pause)
+        routes.add("PUT", "services/:name/resume", self.resume)
         routes.add("GET", "services/:name/listeners", self.get_listeners)
         routes.add("POST", "services/:name/listeners", self.create_listener)
         routes.add("GET", "services/:name/listeners/:listener", self.get_listener)
@@ -174,6 +180,20 @@ class ServicesApi(ObjectsApi):
 
     async def reload(self, call: Call) -> Answer:
         await self._product.reload_accounts(self.existing(call))
+        return no_content()
+
+    async def pause(self, call: Call) -> Answer:
+        """Hold back the statements of the service; `timeout`: for how long at most (30s)."""
+        name = self.existing(call)
+        try:
+            timeout_ms = Duration().parse(call.options.get("timeout", PAUSE_DEFAULT))
+        except ValueError as error:
+            raise ApiError(400, f"The option 'timeout': {error}") from None
+        under_way = await self._product.pause_service(name, timeout_ms)
+        return Answer(200, {"links": {"self": call.self_link}, "meta": {"sessions_under_way": under_way}})
+
+    async def resume(self, call: Call) -> Answer:
+        await self._product.resume_service(self.existing(call))
         return no_content()
 
     async def get_listeners(self, call: Call) -> Answer:

@@ -72,7 +72,8 @@ S_AVERAGE_US = 11  # moving average of the time of a read, of this worker; 0: no
 S_HISTOGRAM_READ = 12  # 12 buckets x (count, total microseconds)
 S_HISTOGRAM_WRITE = 36
 HISTOGRAM_BUCKETS = 12  # upper bounds 1 us, 10 us, ... 10^5 s
-S_CELLS = 60
+S_WAITING = 60  # sessions that wait for a connection to the server
+S_CELLS = 62
 
 # -- counters of a worker for a service
 V_SESSIONS = 0
@@ -94,6 +95,8 @@ V_SESCMD_LEN_MAX = 15
 V_SESSION_MS_TOTAL = 16
 V_SESSION_MS_MAX = 17
 V_ENDED_SESSIONS = 18
+V_PAUSED_UNTIL_MS = 19  # unix milliseconds; 0: not paused
+V_WAITING = 20  # sessions that a pause holds back
 V_GTIDS = 24  # like SERVER_GTIDS: the last writes that this worker has seen
 V_CELLS = 48
 
@@ -118,8 +121,8 @@ _S_CELLS = S_CELLS
 _COUNTERS_BASE = _WORKERS_BASE + W_CELLS
 BOARD_BYTES = (_WORKERS_BASE + WORKERS_MAX * _PER_WORKER) * 8
 
-_GAUGES_OF_SERVER = (S_CONNECTIONS, S_ACTIVE, S_POOLED)
-_GAUGES_OF_SERVICE = (V_SESSIONS, V_ACTIVE)
+_GAUGES_OF_SERVER = (S_CONNECTIONS, S_ACTIVE, S_POOLED, S_WAITING)
+_GAUGES_OF_SERVICE = (V_SESSIONS, V_ACTIVE, V_PAUSED_UNTIL_MS, V_WAITING)
 _GAUGES_OF_WORKER = (W_SESSIONS, W_FDS)
 
 

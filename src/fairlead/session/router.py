@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from fairlead.session.statement import Statement
+from fairlead.sql.info import QueryInfo
 
 # Results of RouterSession.route.
 ROUTED = 1  # written to its server, or answered
@@ -67,6 +68,10 @@ class RouterSession:
 
     def hang_up(self, backend: Any, reason: str) -> None:
         """The monitor says that this server is gone."""
+
+    def explain(self, info: QueryInfo) -> list[tuple[str, str, str]]:
+        """Where a statement would go now, as (what, value, why); nothing is sent and nothing changes."""
+        return []
 
     def diagnostics(self) -> dict[str, Any]:
         """For the REST view of the session."""

@@ -37,6 +37,8 @@ class ServiceRuntime:
         self.accounts_version = 0
         self.accounts_loaded = False
         self.sessions: set[Session] = set()
+        # Its sessions are held back.
+        self.paused = False
         # A hintfilter is in the filter chain.
         self.has_hints = False
 

@@ -90,6 +90,8 @@ cdef class Session(BackendOwner):
     cdef public str last_reason
     cdef public object queries
     cdef public bint own_reply
+    cdef public bint pausing
+    cdef public bint held_back
     cdef public ReplyTap tap
     cdef public long long extra_capabilities
     cdef public bint ready

@@ -11,6 +11,7 @@ session's own is sent only when it is 0.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from fairlead.cluster.board import (
     V_SESSION_MS_TOTAL,
     V_SESSIONS,
     V_TOTAL_SESSIONS,
+    V_WAITING,
     Board,
     worker_service_index,
 )
@@ -81,6 +83,7 @@ from fairlead.sql.types import (
     MODE_ORACLE,
     OP_CHANGE_DB,
     OP_EXECUTE,
+    OP_EXPLAIN,
     OP_KILL,
     OP_SET,
     TYPE_DEALLOC_PREPARE,
@@ -92,6 +95,8 @@ from fairlead.sql.types import (
     TYPE_USERVAR_WRITE,
     TYPE_WRITE,
     UNSAFE_CHARSETS,
+    mask_text,
+    operation_text,
 )
 
 if TYPE_CHECKING:
@@ -140,7 +145,8 @@ _LAST_PREPARED = 0xFFFFFFFF
 _QUIT = b"\x01\x00\x00\x00\x01"
 _FIXED_BYTES = statements.FIXED_BYTES
 # Operations that mean something to the session itself, as bits.
-_SPECIAL = 1 << OP_KILL | 1 << OP_CHANGE_DB | 1 << OP_EXECUTE | 1 << OP_SET
+_EXPLAIN_ROUTE = re.compile(rb"\s*explain\s+route\s+(.*)", re.IGNORECASE | re.DOTALL)
+_SPECIAL = 1 << OP_KILL | 1 << OP_EXPLAIN | 1 << OP_CHANGE_DB | 1 << OP_EXECUTE | 1 << OP_SET
 _CHANGES_SESSION = (
     TYPE_SESSION_WRITE
     | TYPE_USERVAR_WRITE
@@ -217,6 +223,9 @@ class Session(BackendOwner):
         self.waiting = False
         # A reply of the session's own is owed: no other may overtake it.
         self.own_reply = False
+        # The service is paused, and that holds back a command of this session.
+        self.pausing = False
+        self.held_back = False
         self.ready = False
         # Sees the replies before the client, if there is one.
         self.tap: ReplyTap | None = None
@@ -258,6 +267,7 @@ class Session(BackendOwner):
             backend.used_turn = -((index + self.id // count) % len(self.service.targets))
             self.backends.append(backend)
         self.first_database = self.database
+        self.pausing = self.service.paused
         self.router = self.service.new_router(self)
         board.add(self.counters + V_SESSIONS, 1)
         board.add(self.counters + V_TOTAL_SESSIONS, 1)
@@ -343,6 +353,8 @@ class Session(BackendOwner):
         self.active_us = self.client.poller.now_us
         if self.own_reply:
             return _WAIT
+        if self.pausing and self._held_back(command):
+            return _WAIT
         if command == _COM_QUERY:
             result = self._query(statement)
         elif command == _COM_QUIT:
@@ -361,6 +373,23 @@ class Session(BackendOwner):
             if self.closed:
                 return _FAILED
         return result
+
+    def _held_back(self, command: int) -> bool:
+        """Whether the pause of the service holds this command back: what is under way is finished first."""
+        if command == _COM_QUIT or self.trx.active:
+            return False
+        if not self.held_back:
+            self.held_back = True
+            self.board.add(self.counters + V_WAITING, 1)
+        return True
+
+    def end_pause(self) -> None:
+        """The service is not paused any more."""
+        self.pausing = False
+        if self.held_back:
+            self.held_back = False
+            self.board.add(self.counters + V_WAITING, -1)
+            self.resume_client()
 
     def _query(self, statement: Statement) -> int:
         info = self.classifier.classify(
@@ -381,6 +410,9 @@ class Session(BackendOwner):
 
     def _special(self, statement: Statement, info: Any) -> int:
         """What concerns the session itself; 0 if it is to be routed like any other."""
+        if info.operation == OP_EXPLAIN:
+            match = _EXPLAIN_ROUTE.match(statement.buf, statement.start + 5, statement.end)
+            return 0 if match is None else self._explain(statement, match)
         if info.operation == OP_KILL:
             if info.kill is None:
                 return 0
@@ -416,6 +448,27 @@ class Session(BackendOwner):
                 return WAIT
             self.sql_mode = info.sql_mode_flags | (self.sql_mode & MODE_MULTIBYTE)
         return 0
+
+    def _explain(self, statement: Statement, match: re.Match[bytes]) -> int:
+        """EXPLAIN ROUTE: the proxy itself says where the statement would go."""
+        if self.expecting:
+            return WAIT
+        text = bytearray(match.group(1))
+        info = self.classifier.classify(text, 0, len(text), False, self.sql_mode)
+        trx = self.trx
+        rows = [
+            ("statement", operation_text(info.operation), mask_text(info.type_mask)),
+            (
+                "transaction",
+                ("READ ONLY" if trx.read_only else "READ WRITE") if trx.active else "none",
+                "" if trx.autocommit else "autocommit is off",
+            ),
+            *self.router.explain(info),
+        ]
+        shown: list[list[str | None]] = [list(row) for row in rows]
+        data = packets.build_result_set(1, ["what", "value", "why"], shown, self.capabilities)
+        self._send_bytes(data)
+        return ROUTED
 
     def _other(self, statement: Statement) -> int:
         command = statement.command
@@ -987,6 +1040,8 @@ class Session(BackendOwner):
 
     def _count_end(self) -> None:
         board, base = self.board, self.counters
+        if self.held_back:
+            board.add(base + V_WAITING, -1)
         board.add(base + V_SESSIONS, -1)
         board.add(base + V_ENDED_SESSIONS, 1)
         lived = (self.client.poller.now_us - self.created_us) // 1000

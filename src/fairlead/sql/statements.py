@@ -480,6 +480,9 @@ class StatementParser(SchemaParser):
             return self.rest(i)
         self.operation = OP_SHOW
         if self.is_name(i):
+            if self.word(i + 1) or self.kind[i + 1] == T_LPAREN:
+                # No column of a table: perhaps EXPLAIN ROUTE, which the proxy answers.
+                self.operation = OP_EXPLAIN
             self.table(i)
         return self.rest(i)
 

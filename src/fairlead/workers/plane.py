@@ -77,7 +77,8 @@ from fairlead.workers.messages import (
     ToSupervisor,
 )
 from fairlead.workers.names import NameResolver
-from fairlead.workers.pool import Pool, credentials_of, shareable
+from fairlead.workers.pauses import Pauses, open_transactions
+from fairlead.workers.pool import LOOK_MS, Pool, credentials_of, shareable
 
 # A session that lives so long gets the server connections it has planned but not needed yet, in milliseconds.
 OPEN_LATER_MS = 10
@@ -178,6 +179,7 @@ class Plane:
         self.spare = SpareDescriptor()
         self.deadlines = Deadlines()
         self.pool = Pool(board, index, self._pooled_closed)
+        self.pauses = Pauses(board, index, loop)
         # Sessions with planned connections and when to open them (microseconds), oldest first.
         self._planned: deque[tuple[int, Session]] = deque()
         self._stride = max(1, board.workers)
@@ -252,6 +254,7 @@ class Plane:
                 runtime.accounts_version = old.accounts_version
                 runtime.accounts_loaded = old.accounts_loaded
                 runtime.sessions = old.sessions
+                runtime.paused = old.paused
             runtime.targets = [servers[name] for name in service_definition.servers if name in servers]
             runtime.targets += [below[name] for name in service_definition.services if name in below]
             make_session, make_config = router_entry(service_definition.router)
@@ -299,6 +302,9 @@ class Plane:
             server.definition = definition
             server.pools = _pools(definition.params)
             server.tls = server_context(definition.params) if definition.params.get("ssl") else None
+        for name, old in self.services.items():
+            if name in services:
+                self.pauses.moved(old, services[name])
         self.servers = self._new_servers
         self.services_below = self._new_services_below
         self.services = services
@@ -584,9 +590,16 @@ class Plane:
         if not backend.is_planned():
             backend.plan()
         if backend.backlog:
+            if not pool.waits():
+                self.loop.call_later(LOOK_MS / 1000, self._look_for_places)
             pool.wait(session, backend, self.poller.now_us)
             pool.lend(self.sessions.values(), server, self.poller.now_us)
         return True
+
+    def _look_for_places(self) -> None:
+        self.pool.look(self.servers, self.sessions, self.poller.now_us)
+        if self.pool.waits():
+            self.loop.call_later(LOOK_MS / 1000, self._look_for_places)
 
     def keep(self, session: Session, backend: Backend) -> bool:
         """Keep the connection of a session that ends for the next one."""
@@ -595,8 +608,12 @@ class Plane:
     def session_idle(self, session: Session) -> None:
         """Somebody may wait for a connection of this session."""
         for backend in session.backends:
-            if self.pool.is_waited_for(backend.slot) and shareable(session, backend, 0):
+            if not backend.server.pools or not shareable(session, backend, 0):
+                continue
+            if self.pool.is_waited_for(backend.slot):
                 self.pool.keep(session, backend, lent=True)
+            elif self.pool.is_waited_for_elsewhere(backend.slot):
+                self.pool.make_room(session, backend)
 
     def _pooled_closed(self) -> None:
         self.board.add(self._own + W_FDS, -1)
@@ -727,6 +744,13 @@ class Plane:
             if session is None:
                 return False
             session.close("closed by an administrator", code=1927, message="Connection killed by Fairlead")
+            return True
+        if what == "pause":
+            service = self.services[str(args["service"])]
+            self.pauses.pause(service, int(args["timeout_ms"]), int(time.time() * 1000))
+            return open_transactions(service)
+        if what == "resume":
+            self.pauses.resume(self.services[str(args["service"])])
             return True
         if what == "reset_gtid":
             forget_position(self.board, self.worker, self.services[str(args["service"])].slot)

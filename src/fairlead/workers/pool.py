@@ -22,6 +22,7 @@ from fairlead.cluster.board import (
     S_POOL_EMPTY,
     S_POOLED,
     S_REUSED,
+    S_WAITING,
     Board,
     worker_server_index,
 )
@@ -52,6 +53,8 @@ _LOGIN_ONLY = (
 _QUIT = b"\x01\x00\x00\x00\x01"
 # A connection that does not answer its reset within this time is closed, in milliseconds.
 RESET_TIMEOUT_MS = 5_000
+# While somebody waits a place is looked for so often, in milliseconds: another worker may have made one.
+LOOK_MS = 100
 # An answer of a server longer than this is nonsense, in bytes.
 ANSWER_BYTES_MAX = 16 * 1024
 
@@ -247,6 +250,35 @@ class Pool:
         queue = self._waiting.setdefault(backend.slot, deque())
         if not any(each is backend for _, each, _ in queue):
             queue.append((session, backend, now_us))
+            self._show_waiting(backend.slot)
+
+    def _show_waiting(self, slot: int) -> None:
+        """Tell the other workers, who may have connections that nobody uses."""
+        self._board.set(worker_server_index(self._worker, slot, S_WAITING), len(self._waiting[slot]))
+
+    def waits(self) -> bool:
+        """Whether anybody waits here."""
+        return any(self._waiting.values())
+
+    def look(self, servers: dict[str, Server], sessions: dict[int, Session], now_us: int) -> None:
+        """Look for places for those that wait."""
+        for server in servers.values():
+            if self._waiting.get(server.slot):
+                self.freed(server)
+                if self._waiting.get(server.slot):
+                    self.lend(sessions.values(), server, now_us)
+
+    def is_waited_for_elsewhere(self, slot: int) -> bool:
+        """Whether sessions of other workers wait for the server."""
+        return self._board.sum_server(slot, S_WAITING) > len(self._waiting.get(slot, ()))
+
+    def make_room(self, session: Session, backend: Backend) -> None:
+        """Give up the connection of an idle session for one that another worker is waiting for."""
+        channel = backend.channel
+        if channel is not None and not channel.closed:
+            backend.release(True)
+            channel.close_with(_QUIT)
+            self._closed()
 
     def is_waited_for(self, slot: int) -> bool:
         """Whether somebody waits for a place on the server."""
@@ -257,6 +289,7 @@ class Pool:
         queue = self._waiting.get(server.slot)
         while queue:
             session, backend, _ = queue.popleft()
+            self._show_waiting(server.slot)
             if not session.closed and backend.is_planned():
                 session.backend_needed(backend)
                 return
@@ -279,23 +312,28 @@ class Pool:
                 age_max_ms = int(params.get("persistmaxtime") or 0) if each.clean else RESET_TIMEOUT_MS
                 if age_ms > age_max_ms or (each.clean and len(idle) > limit):
                     self.discard(each)
+        for slot, server in present.items():
+            if server.pools and self.is_waited_for_elsewhere(slot):
+                found = idle_for_longest(sessions.values(), server, now_us)
+                if found is not None:
+                    self.make_room(*found)
+                elif self._of(server) and self._of(server)[0].clean:
+                    self.discard(self._of(server)[0])
         for slot, queue in self._waiting.items():
             for session, backend, since in list(queue):
                 timeout_ms = int(session.service.params.get("multiplex_timeout") or 0)
                 if session.closed or not backend.is_planned():
                     queue.remove((session, backend, since))
+                    self._show_waiting(slot)
                 elif now_us - since > timeout_ms * 1000:
                     queue.remove((session, backend, since))
+                    self._show_waiting(slot)
                     session.close(
                         "Timed out when waiting for a connection",
                         log=f"No connection to '{backend.server.name}' became free",
                         code=1927,
                         message="Timed out when waiting for a connection.",
                     )
-            if queue and slot in present:
-                self.freed(present[slot])
-            if queue and slot in present:
-                self.lend(sessions.values(), present[slot], now_us)
 
     def drop(self, server: Server) -> None:
         """The server is gone, or is another one now."""

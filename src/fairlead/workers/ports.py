@@ -170,6 +170,14 @@ class Product(Protocol):
 
     # -- accounts, log, commands, classifier
 
+    async def pause_service(self, service: str, timeout_ms: int) -> int:
+        """Hold back the statements of a service for so long at most; how many sessions are still in the
+        middle of something. ProductError if `timeout_ms` is too long.
+        """
+
+    async def resume_service(self, service: str) -> None:
+        """End the pause."""
+
     async def reload_accounts(self, service: str) -> None:
         """Read the accounts of a service again; ProductError if that fails."""
 

@@ -18,6 +18,7 @@ from fairlead.routers.readwritesplit.causal import service_position
 from fairlead.sql.classifier import Classifier
 from fairlead.sql.types import mask_text, operation_text, result_text
 from fairlead.workers.inforce import NotApplied
+from fairlead.workers.pauses import PAUSE_MAX_MS
 from fairlead.workers.ports import (
     AccountList,
     Json,
@@ -234,6 +235,17 @@ class SupervisedProduct:
         ]
 
     # -- accounts, log, commands, classifier
+
+    async def pause_service(self, service: str, timeout_ms: int) -> int:
+        if not 0 < timeout_ms <= PAUSE_MAX_MS:
+            raise ProductError(
+                f"A pause of {timeout_ms} ms is not possible; allowed: 1 to {PAUSE_MAX_MS} ms, like 30s"
+            )
+        answers = await self._ask("pause", {"service": service, "timeout_ms": timeout_ms})
+        return sum(int(under_way) for under_way in answers.values())
+
+    async def resume_service(self, service: str) -> None:
+        await self._ask("resume", {"service": service})
 
     async def reload_accounts(self, service: str) -> None:
         if not await self._supervisor.accounts.force_reload(service):

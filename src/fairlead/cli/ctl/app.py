@@ -70,6 +70,8 @@ for _group in (
     changing.alter_group,
     changing.rotate_group,
     changing.reload_group,
+    changing.pause_group,
+    changing.resume_group,
     changing.call_group,
     making.api_group,
     seeing.classify,

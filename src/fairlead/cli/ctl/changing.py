@@ -33,6 +33,8 @@ stop_group = _group("stop", "Stop services, listeners and monitors.")
 alter_group = _group("alter", "Change parameters of an object.")
 rotate_group = _group("rotate", "Rotate log files.")
 reload_group = _group("reload", "Read accounts, certificates or sessions again.")
+pause_group = _group("pause", "Hold back the statements of a service.")
+resume_group = _group("resume", "Let a paused service go on.")
 call_group = _group("call", "Call a command of a module.")
 
 force_option = click.option("--force", is_flag=True, help="Also close the connections that exist.")
@@ -278,6 +280,22 @@ def reload_service(ctx: click.Context, name: str) -> None:
 @click.pass_context
 def reload_session(ctx: click.Context, name: str) -> None:
     run(ctx, lambda c: changed(c, "POST", f"sessions/{segment(name)}/restart"))
+
+
+@pause_group.command("service", help="Hold back the statements of a service, for a planned switchover.")
+@name_argument("services")
+@click.option("--deadline", default="30s", show_default=True, help="For how long at most.")
+@click.pass_context
+def pause_service(ctx: click.Context, name: str, deadline: str) -> None:
+    arguments = query(("timeout", deadline))
+    run(ctx, lambda c: changed(c, "PUT", f"services/{segment(name)}/pause{arguments}"))
+
+
+@resume_group.command("service", help="Let a paused service go on at once.")
+@name_argument("services")
+@click.pass_context
+def resume_service(ctx: click.Context, name: str) -> None:
+    run(ctx, lambda c: changed(c, "PUT", f"services/{segment(name)}/resume"))
 
 
 @call_group.command("command", help="Call a module command; see `list commands` and `show commands`.")

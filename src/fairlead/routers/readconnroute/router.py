@@ -25,6 +25,7 @@ from fairlead.session.backend import Backend
 from fairlead.session.router import FAILED, ROUTED, WAIT, RouterSession
 from fairlead.session.session import Session
 from fairlead.session.statement import Statement
+from fairlead.sql.info import QueryInfo
 
 _WANTED = {"master": MASTER, "slave": SLAVE, "synced": JOINED, "running": RUNNING}
 
@@ -158,6 +159,17 @@ class ReadConnSession(RouterSession):
             code=1927 if backend.last_error else 0,
             message=f"Lost connection to server '{backend.server.name}': {backend.last_error}",
         )
+
+    def explain(self, info: QueryInfo) -> list[tuple[str, str, str]]:
+        """Every statement goes to the one server of the session."""
+        backend = self.backend
+        if backend is None:
+            return [("target", "none", "the server connection is closed")]
+        rows = [("target", backend.server.name, self.session.last_reason)]
+        unfit = self._unfit(backend)
+        if unfit:
+            rows.append((backend.server.name, "not usable", f"it {unfit}: the session would end"))
+        return rows
 
     def hang_up(self, backend: Any, reason: str) -> None:
         self.session.backend_gone(backend, reason)

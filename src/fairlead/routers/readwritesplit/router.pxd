@@ -99,7 +99,7 @@ cdef class RwsSession(RouterSession):
     @cython.locals(info=QueryInfo)
     cpdef int to_target(self, Statement statement) except -1
     cdef void _trx_begins(self) except *
-    cdef int _refine_read(self, Statement statement, int decision) except -1
+    cpdef int refine_read(self, Statement statement, int decision) except -1
     @cython.locals(info=QueryInfo)
     cpdef void after_master(self, Statement statement, long long mask) except *
     @cython.locals(trx=TrxTracker, master=Backend, decision=int, session=Session)

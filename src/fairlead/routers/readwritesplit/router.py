@@ -75,6 +75,7 @@ from fairlead.routers.readwritesplit.decide import (
     TARGET_SLAVE,
     decide,
 )
+from fairlead.routers.readwritesplit.explain import explain
 from fairlead.routers.readwritesplit.replay import Replay
 from fairlead.routers.readwritesplit.select import STALE_LAG_SECONDS_MIN, Candidates, initial_slaves
 from fairlead.session.backend import B_FAILED, K_CLIENT, K_NONE, K_OWN, Backend
@@ -96,6 +97,7 @@ from fairlead.sql.types import (
 
 if TYPE_CHECKING:
     from fairlead.session.service import ServiceRuntime
+    from fairlead.sql.info import QueryInfo
 
 _P_READ = P_READ
 _P_CELLS = P_CELLS
@@ -268,7 +270,7 @@ class RwsSession(RouterSession):
         )
         kind = decision & _TARGET_MASK
         if kind == _T_SLAVE:
-            decision = self._refine_read(statement, decision)
+            decision = self.refine_read(statement, decision)
             kind = decision & _TARGET_MASK
         elif statement.command == _COM_FIELD_LIST and not trx.active and not self.locked:
             decision, kind = D_READ, _T_SLAVE
@@ -390,7 +392,7 @@ class RwsSession(RouterSession):
             and self.usable_master() is master
         )
 
-    def _refine_read(self, statement: Statement, decision: int) -> int:
+    def refine_read(self, statement: Statement, decision: int) -> int:
         """A read that a replica must not answer after all."""
         if self.next_trx is not None:
             # Only the primary knows what the next transaction is to be like.
@@ -878,6 +880,9 @@ class RwsSession(RouterSession):
             return None
         self.trx_target = target
         return target
+
+    def explain(self, info: QueryInfo) -> list[tuple[str, str, str]]:
+        return explain(self, info)
 
     def diagnostics(self) -> dict[str, Any]:
         """For the REST view of the session."""

@@ -40,6 +40,6 @@ cdef class Candidates:
                    score="long long", best_score="long long", klass=int, best_klass=int, connected=int, used=bint)
     cpdef Backend best_slave(self, Backend master, bint may_connect, int lag_limit, set tried)
     @cython.locals(average="long long")
-    cdef long long _score(self, Backend backend, long long lag) except? -1
+    cpdef long long score(self, Backend backend, long long lag) except? -1
     @cython.locals(backend=Backend, count=int)
     cpdef int connected_slaves(self, Backend master) except -1

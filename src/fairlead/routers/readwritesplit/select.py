@@ -137,7 +137,7 @@ class Candidates:
                 klass = 0
             if best is not None and klass > best_klass:
                 continue
-            score = self._score(backend, lag)
+            score = self.score(backend, lag)
             if (
                 best is None
                 or klass < best_klass
@@ -147,7 +147,7 @@ class Candidates:
                 best, best_klass, best_score = backend, klass, score
         return best
 
-    def _score(self, backend: Backend, lag: int) -> int:
+    def score(self, backend: Backend, lag: int) -> int:
         """What the criterion minimises."""
         if self._criteria == _LEAST_CURRENT_OPERATIONS:
             return self.board.sum_server(backend.slot, _S_ACTIVE)

@@ -1,0 +1,268 @@
+"""Routing on real servers: what EXPLAIN ROUTE says, pauses, pools, sharing, causal reads of every kind."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pymysql
+import pytest
+
+pytestmark = pytest.mark.server
+
+_PORTS = itertools.count(14371)
+
+
+@pytest.fixture
+def service(product: Any) -> Iterator[Callable[..., int]]:
+    """Make a service with a listener; gives its port."""
+    made: list[str] = []
+
+    def make(router: str = "readwritesplit", servers: str = "", **params: Any) -> int:
+        from demo import SERVICE_PASSWORD, SERVICE_USER
+
+        port = next(_PORTS)
+        name = f"S{port}"
+        names = servers or ",".join(server.name for server in product.cluster.servers)
+        values = [f"{key}={value}" for key, value in params.items()]
+        product.ctl(
+            "create", "service", name, router, f"user={SERVICE_USER}", f"password={SERVICE_PASSWORD}",
+            *values, "--servers", *names.split(","),
+        )  # fmt: skip
+        made.append(name)
+        product.ctl("create", "listener", name, f"L{port}", str(port), "address=127.0.0.1")
+        return port
+
+    yield make
+    for name in made:
+        product.ctl("destroy", "service", name, "--force")
+
+
+def rows(connection: Any, sql: str) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return list(cursor.fetchall())
+
+
+def value(connection: Any, sql: str) -> Any:
+    return rows(connection, sql)[0][0]
+
+
+def run(connection: Any, *statements: str) -> None:
+    for sql in statements:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+
+
+# -- EXPLAIN ROUTE
+
+
+def test_explain_route(product: Any) -> None:
+    """It names the target, the reason, and for every server why it is taken or not."""
+    primary = product.cluster.primary.name
+    with product.connect() as connection:
+        found = {row[0]: row[1:] for row in rows(connection, "EXPLAIN ROUTE SELECT 1")}
+        assert found["target"] == ("replica", "a pure read outside of a transaction")
+        assert found[primary][0] == "not chosen" and "master_accept_reads" in found[primary][1]
+        assert [row for row in found.values() if row[0] == "chosen"]
+        found = {row[0]: row[1:] for row in rows(connection, "explain  route INSERT INTO visits VALUES (1)")}
+        assert found["target"][0] == "primary" and found[primary][0] == "chosen"
+        found = {row[0]: row[1] for row in rows(connection, "EXPLAIN ROUTE SET @a = 1")}
+        assert found["target"] == "all servers"
+        run(connection, "BEGIN")
+        found = {row[0]: row[1:] for row in rows(connection, "EXPLAIN ROUTE SELECT 1")}
+        assert found["target"] == ("primary", "a transaction is open")
+        assert found["transaction"][0] == "READ WRITE"
+        run(connection, "ROLLBACK")
+        # An ordinary EXPLAIN is the server's.
+        assert rows(connection, "EXPLAIN SELECT 1")[0][0] == 1
+
+
+def test_explain_route_of_a_single_connection(product: Any) -> None:
+    with product.connect(product.connect_port) as connection:
+        server = value(connection, "SELECT @@server_id")
+        names = {each.id: each.name for each in product.cluster.servers}
+        found = {row[0]: row[1] for row in rows(connection, "EXPLAIN ROUTE DELETE FROM visits")}
+        assert found["target"] == names[server]
+
+
+# -- PAUSE and RESUME
+
+
+def test_a_paused_service_lets_its_clients_wait(product: Any, service: Callable[..., int]) -> None:
+    """Statements wait, open transactions end as they like, and with RESUME everything goes on."""
+    from cluster import wait_until
+
+    port = service()
+    name = f"S{port}"
+
+    def statistics() -> Any:
+        return product.get(f"services/{name}")["data"]["attributes"]["statistics"]
+
+    with product.connect(port) as waiting, product.connect(port) as busy:
+        run(busy, "BEGIN", "SELECT 1")
+        product.ctl("pause", "service", name, "--deadline", "20s")
+        answers: list[Any] = []
+        thread = threading.Thread(target=lambda: answers.append(value(waiting, "SELECT 7")))
+        thread.start()
+        wait_until(lambda: statistics()["waiting_sessions"] == 1, "it waits", 5)
+        assert statistics()["paused"] is True and not answers
+        # The transaction is finished, and then waits as well.
+        assert value(busy, "SELECT 8") == 8
+        run(busy, "COMMIT")
+        product.ctl("resume", "service", name)
+        thread.join(5)
+        assert answers == [7]
+        assert value(busy, "SELECT 9") == 9
+        assert statistics()["waiting_sessions"] == 0 and statistics()["paused"] is False
+
+
+def test_a_pause_ends_at_its_deadline(product: Any, service: Callable[..., int]) -> None:
+    port = service("readconnroute")
+    with product.connect(port) as connection:
+        product.ctl("pause", "service", f"S{port}", "--deadline", "300ms")
+        begin = time.monotonic()
+        assert value(connection, "SELECT 1") == 1
+        assert time.monotonic() - begin > 0.1
+
+
+# -- causal reads
+
+
+@pytest.mark.parametrize("mode", ["universal", "fast_universal", "global", "fast_global", "local", "fast"])
+def test_reads_see_the_writes_before_them(product: Any, service: Callable[..., int], mode: str) -> None:
+    """Through every kind of statement: text, text protocol with parameters, READ ONLY transactions."""
+    port = service(causal_reads=mode)
+    with product.connect(port) as writer, product.connect(port) as other:
+        reader = writer if mode in ("local", "fast") else other
+        run(writer, "CREATE OR REPLACE TABLE causal (id INT PRIMARY KEY, v INT)")
+        run(writer, "INSERT INTO causal VALUES (1, 0)")
+        for number in range(1, 40):
+            run(writer, f"UPDATE causal SET v = {number}")
+            if number % 3 == 0:
+                run(reader, "START TRANSACTION READ ONLY")
+            assert value(reader, "SELECT v FROM causal WHERE id = 1") == number
+            if number % 3 == 0:
+                run(reader, "COMMIT")
+
+
+def test_universal_reads_see_writes_of_anybody(product: Any, service: Callable[..., int]) -> None:
+    """Also what was written past Fairlead."""
+    port = service(causal_reads="universal")
+    primary = product.cluster.primary
+    with product.connect(port) as reader:
+        product.mariadb("CREATE OR REPLACE TABLE causal (id INT PRIMARY KEY, v INT)", primary.port)
+        product.mariadb("INSERT INTO causal VALUES (1, 0)", primary.port)
+        for number in range(20):
+            product.mariadb(f"UPDATE causal SET v = {number}", primary.port)
+            assert rows(reader, "SELECT v FROM causal") == [(number,)]
+
+
+# -- the pool
+
+
+STATES: list[tuple[str, str, Any]] = [
+    ("SET @a = 'x'", "SELECT @a", None),
+    ("SET SESSION group_concat_max_len = 777", "SELECT @@group_concat_max_len", 1048576),
+    ("SET SESSION sql_mode = 'ANSI_QUOTES'", "SELECT FIND_IN_SET('ANSI_QUOTES', @@sql_mode)", 0),
+    ("SET SESSION time_zone = '+05:00'", "SELECT @@time_zone", "SYSTEM"),
+    ("SET NAMES latin1", "SELECT @@character_set_connection", "utf8mb4"),
+    ("SET autocommit = 0", "SELECT @@autocommit", 1),
+    ("USE information_schema", "SELECT DATABASE()", "demo"),
+    ("SELECT 1; USE mysql", "SELECT DATABASE()", "demo"),
+    ("CREATE TEMPORARY TABLE left_over (id INT)", "SELECT 1", 1),
+    ("DO GET_LOCK('left', 0)", "SELECT IS_FREE_LOCK('left')", 1),
+    ("PREPARE p FROM 'SELECT 5'", "SELECT 1", 1),
+    ("SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SELECT @@tx_isolation", "REPEATABLE-READ"),
+    ("SET SESSION TRANSACTION READ ONLY", "SELECT @@tx_read_only", 0),
+    ("SET SESSION max_statement_time = 5", "SELECT @@max_statement_time", 0),
+    ("SET SESSION lock_wait_timeout = 5", "SELECT @@lock_wait_timeout", 86400),
+]
+
+
+@pytest.fixture
+def pooling(product: Any) -> Iterator[None]:
+    """All servers keep connections."""
+    for server in product.cluster.servers:
+        product.ctl("alter", "server", server.name, "persistpoolmax=4", "persistmaxtime=60s")
+    yield
+    for server in product.cluster.servers:
+        product.ctl("alter", "server", server.name, "persistpoolmax=0", "persistmaxtime=0s")
+
+
+@pytest.mark.parametrize("router", ["readconnroute", "readwritesplit"])
+def test_a_pooled_connection_never_leaks_state(
+    product: Any, service: Callable[..., int], pooling: None, router: str
+) -> None:
+    """Whatever a random session did, the next one finds its connections as new."""
+    from demo import APP_PASSWORD, APP_USER, DATABASE
+
+    rng = random.Random(7)
+    port = service(router)
+    seen: list[int] = []
+    for _ in range(40):
+        connection = pymysql.connect(
+            host="127.0.0.1", port=port, user=APP_USER, password=APP_PASSWORD, database=DATABASE,
+            charset="utf8mb4", client_flag=pymysql.constants.CLIENT.MULTI_STATEMENTS, autocommit=None,
+        )  # fmt: skip
+        seen.append(value(connection, "SELECT CONNECTION_ID()"))
+        for _, look, fresh in rng.sample(STATES, 5):
+            expected = DATABASE if fresh == "demo" else fresh
+            assert value(connection, look) == expected, look
+        with pytest.raises(pymysql.err.MySQLError):
+            run(connection, "SELECT * FROM left_over")
+        with pytest.raises(pymysql.err.MySQLError):
+            run(connection, "EXECUTE p")
+        for change, _, _ in rng.sample(STATES, 4):
+            with contextlib.suppress(pymysql.err.MySQLError), connection.cursor() as cursor:
+                cursor.execute(change)
+                while cursor.nextset():
+                    pass
+        connection.close()
+        time.sleep(0.01)
+    assert len(set(seen)) < len(seen), "no connection was ever used again"
+
+
+def test_more_sessions_than_connections(product: Any, service: Callable[..., int]) -> None:
+    """With idle_session_pool_time sessions share the connections of a server, each with its own state."""
+    primary = product.cluster.primary
+    product.ctl("alter", "server", primary.name, "max_routing_connections=4")
+    try:
+        port = service("readconnroute", primary.name, idle_session_pool_time="0ms", multiplex_timeout="10s")
+        connections = [product.connect(port) for _ in range(12)]
+        for number, connection in enumerate(connections):
+            run(connection, f"SET @mine = {number}")
+        rng = random.Random(3)
+        for _ in range(100):
+            number = rng.randrange(12)
+            assert value(connections[number], "SELECT @mine") == number
+        problems: list[Any] = []
+
+        def work(number: int) -> None:
+            try:
+                for _ in range(20):
+                    run(connections[number], "BEGIN")
+                    first = value(connections[number], "SELECT CONNECTION_ID()")
+                    assert value(connections[number], "SELECT @mine") == number
+                    assert value(connections[number], "SELECT CONNECTION_ID()") == first
+                    run(connections[number], "COMMIT")
+            except Exception as error:
+                problems.append(error)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert not problems
+        used = "SELECT COUNT(*) FROM information_schema.processlist WHERE USER = 'app'"
+        assert int(primary.value(used)) <= 4 * len(product.workers())
+        for connection in connections:
+            connection.close()
+    finally:
+        product.ctl("alter", "server", primary.name, "max_routing_connections=0")
