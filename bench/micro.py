@@ -254,6 +254,24 @@ def duties() -> Callable[[], object]:
     return run
 
 
+def pooled() -> Callable[[], object]:
+    """A connection changes its user, and nobody waits for it."""
+    from fairlead.cluster.board import Board
+    from fairlead.session.user_change import Credentials, UserChange
+    from fairlead.workers.pool import Pool
+
+    pool = Pool(Board.create(1), 0, lambda: None)
+    who = Credentials("app", bytes(range(20)), 45, "shop", b"")
+
+    def run() -> None:
+        change = UserChange(who, SCRAMBLE, 0)
+        change.request()
+        change.answer(b"\0\0\0\2\0\0\0", 1)
+        pool.tick({}, {}, 1)
+
+    return run
+
+
 def accepting() -> Callable[[], object]:
     """A connection to a listener, both ends."""
     from fairlead.net.syscalls import sys_accept, sys_close
@@ -279,6 +297,7 @@ _SESSION = tuple(
     for name in (
         "statement",
         "router",
+        "tap",
         "prepared",
         "backend",
         "session",
@@ -289,7 +308,7 @@ _SESSION = tuple(
         "listener",
     )
 )
-_SPLIT = tuple(f"fairlead.routers.readwritesplit.{name}" for name in ("decide", "select", "router"))
+_SPLIT = tuple(f"fairlead.routers.readwritesplit.{name}" for name in ("decide", "select", "router", "replay", "causal"))
 
 MICROS = (
     Micro("classify, cached", _SQL, cached),
@@ -320,6 +339,7 @@ MICROS = (
         ("fairlead.workers.deadlines", "fairlead.workers.greetings", "fairlead.workers.plane"),
         duties,
     ),
+    Micro("change a connection's user", ("fairlead.session.user_change", "fairlead.workers.pool"), pooled),
     Micro("connect and accept", ("fairlead.workers.acceptor", "fairlead.workers.dialer"), accepting),
 )
 
