@@ -7,7 +7,7 @@ STAMPS  := $(VENV)/.stamps
 SOURCES := $(shell find src -name '*.pxd' -o -name '*.pyx') \
 	$(wildcard $(shell sed -n 's@^ *"\(fairlead[^"]*\)",@\1@p' src/fairlead/compiled.py | sed 's@\.@/@g; s@^@src/@; s@$$@.py@'))
 
-.PHONY: help build demo test check fuzz lint sim soak bench bench-quick bench-micro clean
+.PHONY: help build demo test check fuzz lint sim soak chaos bench bench-quick bench-micro clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make test         everything needed to trust a change"
 	@echo "make sim          whole sessions under faults, simulated: SEEDS=10000, or SEED=123 with its transcript"
 	@echo "make fuzz         hostile inputs against the data path; N=1000000 SEED=1 say how many and which"
+	@echo "make chaos        bank transfers while servers are killed, hung and moved (EVENTS=100)"
 	@echo "make soak         mixed load, faults and changes for MINUTES=20, and then a look for what is left"
 	@echo "make bench        CPU per query against HAProxy and a direct connection; bench-quick: about a minute"
 	@echo "make bench-micro  the compiled modules, one by one"
@@ -65,6 +66,10 @@ fuzz: $(STAMPS)/compiled
 soak: $(STAMPS)/compiled $(STAMPS)/mariadb
 	@FAIRLEAD_LOAD=10 $(PYTHON) -m pytest -q tests/product/test_load.py
 	@$(PYTHON) tools/soak.py --minutes $(or $(MINUTES),20) --seed $(or $(SEED),1)
+
+# EVENTS=100 SEED=1
+chaos: $(STAMPS)/compiled $(STAMPS)/mariadb
+	@$(PYTHON) tools/chaos.py --events $(or $(EVENTS),100) --seed $(or $(SEED),1)
 
 bench: $(STAMPS)/compiled $(STAMPS)/mariadb $(STAMPS)/haproxy
 	@$(PYTHON) bench/run.py $(BENCH)
