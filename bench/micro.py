@@ -308,7 +308,9 @@ _SESSION = tuple(
         "listener",
     )
 )
-_SPLIT = tuple(f"fairlead.routers.readwritesplit.{name}" for name in ("decide", "select", "router", "replay", "causal"))
+_SPLIT = tuple(
+    f"fairlead.routers.readwritesplit.{name}" for name in ("decide", "select", "router", "replay", "causal")
+)
 
 MICROS = (
     Micro("classify, cached", _SQL, cached),

@@ -71,6 +71,8 @@ class Case:
     unit: str = "µs/query"
     bar: float = 0.0
     rows: int = 0
+    # Fairlead keeps the server connections of sessions that have ended.
+    pooled: bool = False
 
 
 CASES = (
@@ -85,6 +87,7 @@ CASES = (
     Case("transactions, 8 clients", "trx", 8, quick=True, writes=True, bar=1.1),
     Case("session commands, 8 clients", "session", 8),
     Case("connect, query, quit; 8", "connect", 8, quick=True, unit="µs/connection", bar=1.6),
+    Case("the same, pooled", "connect", 8, quick=True, unit="µs/connection", bar=0.8, pooled=True),
     Case("100 MB result set", "large", 1, unit="s/GB", rows=LARGE_ROWS // 2),
     Case("200 MB result set", "large", 1, quick=True, unit="s/GB", bar=1.0, rows=LARGE_ROWS),
 )
@@ -195,6 +198,7 @@ class Fairlead(Target):
     def __init__(self, cluster: Cluster, threads: int = 1) -> None:
         port = free_port(14401)
         super().__init__(port, port)
+        self.servers = [server.name for server in cluster.servers]
         self.rest_port = free_port(port + 1)
         self.lazy_port = free_port(self.rest_port + 1)
         names = ",".join(server.name for server in cluster.servers)
@@ -216,6 +220,14 @@ class Fairlead(Target):
         output = cluster.directory / f"fairlead{threads}.out"
         self.process = spawn([str(COMMAND), "serve", "--config", str(config), "--basedir", str(base)], output)
         wait_for_port(self, output, base / "var/log/maxscale/maxscale.log")
+
+
+    def keep_connections(self, keep: bool) -> None:
+        """Switch the pools of the servers on or off."""
+        values = ("persistpoolmax=100", "persistmaxtime=300s") if keep else ("persistpoolmax=0",)
+        for name in self.servers:
+            words = [str(COMMAND), "ctl", "-h", f"127.0.0.1:{self.rest_port}", "alter", "server", name]
+            subprocess.run([*words, *values], check=True, capture_output=True, timeout=30)
 
 
 def wait_for_port(target: Target, *logs: Path) -> None:
@@ -278,6 +290,16 @@ class Bench:
         ]
         if case.mode == "idle":
             return self.idle(number, case, target, words)
+        if case.pooled and isinstance(target, Fairlead):
+            target.keep_connections(True)
+            try:
+                return self.measured(number, case, target, words)
+            finally:
+                target.keep_connections(False)
+        return self.measured(number, case, target, words)
+
+    def measured(self, number: int, case: Case, target: Target, words: list[str]) -> Sample:
+        """What the load generator says."""
         result = subprocess.run(words, capture_output=True, text=True, timeout=self.seconds * 4 + 60)
         if result.returncode:
             raise ClusterError(f"{case.name}, {target.name}: {result.stderr.strip()}")

@@ -266,3 +266,83 @@ def test_more_sessions_than_connections(product: Any, service: Callable[..., int
             connection.close()
     finally:
         product.ctl("alter", "server", primary.name, "max_routing_connections=0")
+
+
+# -- prepared statements
+
+
+def prepare(connection: Any, sql: str) -> int:
+    """Prepare a statement by the binary protocol; its id."""
+    connection._execute_command(0x16, sql)
+    head = connection._read_packet()._data
+    columns, parameters = int.from_bytes(head[5:7], "little"), int.from_bytes(head[7:9], "little")
+    for count in (parameters, columns):
+        for _ in range(count + 1 if count else 0):
+            connection._read_packet()
+    return int.from_bytes(head[1:5], "little")
+
+
+def execute(connection: Any, statement: int, number: int) -> int:
+    """Execute a statement with one number for its parameter, of which it gives one row; the rows read."""
+    body = statement.to_bytes(4, "little") + b"\0\1\0\0\0" + b"\0\1\x08\0" + number.to_bytes(8, "little")
+    connection._execute_command(0x17, body)
+    packets = 0
+    ends = 0
+    while ends < 2:
+        packet = connection._read_packet()
+        ends += packet.is_eof_packet()
+        packets += 1
+    return packets
+
+
+def close(connection: Any, statement: int) -> None:
+    connection._execute_command(0x19, statement.to_bytes(4, "little"))
+
+
+def prepared_on(server: Any) -> int:
+    return int(server.run("SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'")[0][1])
+
+
+def test_equal_statements_are_prepared_once(product: Any, service: Callable[..., int]) -> None:
+    """reuse_prepared_statements: one statement on the servers until its last close."""
+    from cluster import wait_until
+
+    port = service(reuse_prepared_statements="true")
+    primary = product.cluster.primary
+    before = prepared_on(primary)
+    with product.connect(port) as connection:
+        ids = [prepare(connection, "SELECT ? + 1") for _ in range(5)]
+        assert len(set(ids)) == 1 and prepared_on(primary) == before + 1
+        assert execute(connection, ids[0], 4) == 5
+        for statement in ids[:4]:
+            close(connection, statement)
+        assert execute(connection, ids[4], 5) == 5
+        close(connection, ids[4])
+        wait_until(lambda: prepared_on(primary) == before, "it is closed on the server", 5)
+        other = prepare(connection, "SELECT ? + 1")
+        assert other != ids[0] and execute(connection, other, 1) == 5
+        shown = product.get(f"services/S{port}")["data"]["attributes"]["router_diagnostics"]
+        assert shown["prepared_statements_reused"] == 4
+        connection._execute_command(31, b"")
+        connection._read_ok_packet()
+        assert execute(connection, prepare(connection, "SELECT ? + 1"), 2) == 5
+    wait_until(lambda: prepared_on(primary) == before, "nothing is left on the server", 5)
+
+
+def test_statements_are_closed_everywhere(product: Any) -> None:
+    """What the client closes is closed on every server, and what it forgets with its session."""
+    from cluster import wait_until
+
+    servers = product.cluster.servers
+    before = [prepared_on(server) for server in servers]
+    with product.connect() as connection:
+        for _ in range(30):
+            statement = prepare(connection, "SELECT ? + 2")
+            execute(connection, statement, 1)
+            close(connection, statement)
+        for _ in range(5):
+            prepare(connection, "SELECT ? + 3")
+        wait_until(
+            lambda: all(prepared_on(s) <= n + 5 for s, n in zip(servers, before, strict=True)), "closed", 5
+        )
+    wait_until(lambda: [prepared_on(server) for server in servers] == before, "nothing is left", 5)

@@ -133,6 +133,8 @@ def router_diagnostics(board: Board, snapshot: Snapshot, service: ServiceDef) ->
             ("trx_max_size_exceeded", cells.V_TRX_TOO_LARGE),
         ):
             shown[name] = board.sum_service(slot, cell)
+        if service.params.get("reuse_prepared_statements"):
+            shown["prepared_statements_reused"] = board.sum_service(slot, cells.V_REUSED_PREPARES)
     return shown
 
 

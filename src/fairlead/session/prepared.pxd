@@ -10,3 +10,5 @@ cdef class Prepared:
     cdef public long long version
     cdef public int cursor_on
     cdef public int long_data_on
+    cdef public int uses
+    cdef public bytes text

@@ -25,3 +25,7 @@ class Prepared:
         # Index of the backend that holds an open cursor, or pieces of long data, of this statement; -1: none.
         self.cursor_on = -1
         self.long_data_on = -1
+        # How often the client has prepared it and not closed it: more than once only where equal texts are
+        # one statement (reuse_prepared_statements). Its text then, else empty.
+        self.uses = 1
+        self.text = b""

@@ -68,6 +68,9 @@ cdef class Session(BackendOwner):
     cdef public int sql_mode
     cdef public dict named
     cdef public long long last_prepared
+    cdef public bint reuses_prepares
+    cdef public dict known_prepares
+    cdef public bytearray captured
     cdef public int expecting
     cdef public Backend load_backend
     cdef public int loads

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from fairlead.cluster.board import (
     V_ENDED_SESSIONS,
     V_PACKETS,
+    V_REUSED_PREPARES,
     V_SESCMD_LEN_MAX,
     V_SESCMD_LEN_TOTAL,
     V_SESSION_MS_MAX,
@@ -158,6 +159,9 @@ _CHANGES_SESSION = (
 _NAMED = TYPE_PREPARE_NAMED_STMT | TYPE_DEALLOC_PREPARE
 # Longest statement text kept for the diagnostics, in bytes.
 RETAINED_TEXT_BYTES_MAX = 4096
+# Statements of a session that are prepared once for equal texts, and the largest reply that is kept for that.
+REUSED_MAX = 1000
+REUSED_REPLY_BYTES_MAX = 64 * 1024
 
 
 def _is_session_command(statement: Statement) -> bool:
@@ -196,13 +200,13 @@ class Session(BackendOwner):
         # The client's session is one on another service, which has this one for a target.
         self.is_below = False
         self.listener: Any = None
+        params = service.params
         self.board: Board = host.board
         self.counters = worker_service_index(host.worker, service.slot, 0)
         self.backends: list[Backend] = []
         self.router: RouterSession = RouterSession()
         self.statement = Statement()
         self.trx = TrxTracker()
-        params = service.params
         self.history = History(
             int(params["max_sescmd_history"]),
             bool(params["prune_sescmd_history"]),
@@ -213,6 +217,10 @@ class Session(BackendOwner):
         self.sql_mode = int(self.classifier.sql_mode)
         self.named: dict[str, Any] = {}
         self.last_prepared = 0
+        # Equal texts are prepared once: (id, reply) by text; the reply under way, if it is to be kept.
+        self.reuses_prepares = bool(params.get("reuse_prepared_statements"))
+        self.known_prepares: dict[bytes, tuple[int, bytes]] = {}
+        self.captured: bytearray | None = None
         self.prepare_hints: tuple[Any, ...] = ()
         self.expecting = 0
         # The server that asked for the data of LOAD DATA, and how often it did: once for each statement.
@@ -482,6 +490,10 @@ class Session(BackendOwner):
             statement.type_mask = info.type_mask | TYPE_PREPARE_STMT
             if self.hints is not None:
                 self.prepare_hints = parse_hints(buf, start + 5, end)
+            if self.reuses_prepares:
+                result = self._prepare_again(statement)
+                if result:
+                    return result
             return self.router.route(statement)
         if command in _NAMES_ITS_STATEMENT:
             return self._execute(statement)
@@ -532,6 +544,9 @@ class Session(BackendOwner):
         if command == COM_STMT_SEND_LONG_DATA and any(backend.backlog for backend in self.backends):
             # There is no reply to wait for: what is sent ahead would pile up.
             return WAIT
+        if prepared.uses > 1 and command == _COM_STMT_CLOSE:
+            prepared.uses -= 1
+            return ROUTED
         statement.prepared = prepared
         statement.hints = prepared.hints
         statement.info = prepared.info
@@ -549,7 +564,31 @@ class Session(BackendOwner):
         if result == ROUTED and command == _COM_STMT_CLOSE:
             self.history.forget(statement.ps_id)
             del self.statements[statement.ps_id]
+            self.known_prepares.pop(prepared.text, None)
         return result
+
+    def _prepare_again(self, statement: Statement) -> int:
+        """The client has prepared just this before: it gets the same answer; 0 if it has not."""
+        if self.expecting:
+            return WAIT
+        text = bytes(statement.buf[statement.start + 5 : statement.end])
+        known = self.known_prepares.get(text)
+        if known is None:
+            self.captured = bytearray()
+            return 0
+        entry_id, reply = known
+        self.statements[entry_id].uses += 1
+        self.last_prepared = entry_id
+        self.board.add(self.counters + V_REUSED_PREPARES, 1)
+        self._send_bytes(reply)
+        return ROUTED
+
+    def _prepared_first(self, prepared: Prepared, packet: bytes) -> None:
+        """Remember the answer to a PREPARE."""
+        captured, self.captured = self.captured, None
+        if captured and len(captured) < REUSED_REPLY_BYTES_MAX and len(self.known_prepares) < REUSED_MAX:
+            prepared.text = packet[1:]
+            self.known_prepares[prepared.text] = prepared.id, bytes(captured)
 
     def _typed(self, statement: Statement, prepared: Prepared) -> None:
         """The execution carries parameter types: they also hold for later ones that do not."""
@@ -618,6 +657,7 @@ class Session(BackendOwner):
             backend.close()
         self.history.clear()
         self.statements.clear()
+        self.known_prepares.clear()
         self.named.clear()
         self.trx.reset()
         self.unsafe = ""
@@ -715,6 +755,7 @@ class Session(BackendOwner):
         """The connection is as after a login, apart from its database."""
         self.history.clear()
         self.statements.clear()
+        self.known_prepares.clear()
         self.named.clear()
         self.trx.reset()
         self.unsafe = ""
@@ -738,6 +779,8 @@ class Session(BackendOwner):
             start = self.tap.passing(buf, start, end)
             if start >= end:
                 return
+        if self.captured is not None and backend.head_command == _COM_STMT_PREPARE:
+            self.captured += buf[start:end]
         if self.watches_state and backend.tracker.ok_start:
             self._with_state(backend, buf, start, end)
         else:
@@ -819,6 +862,9 @@ class Session(BackendOwner):
                 if ok:
                     prepared.parameters = backend.tracker.parameters
                     prepared.columns = backend.tracker.columns
+                    entry = self.history.entries.get(entry_id)
+                    if self.captured is not None and entry is not None:
+                        self._prepared_first(prepared, entry.packet)
                 else:
                     del self.statements[entry_id]
         for other, other_ok in self.pending_verify.pop(entry_id, ()):

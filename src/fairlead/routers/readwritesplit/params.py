@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairlead.config.params import PARSED_ONLY, Command, CommandArgument, ModuleSpec, Param
+from fairlead.config.params import Command, CommandArgument, ModuleSpec, Param
 from fairlead.config.values import Bool, Count, Duration, Enum, Size
 
 _CRITERIA = (
@@ -173,7 +173,6 @@ PARAMS: tuple[Param, ...] = (
         "false",
         "Prepare equal statements of a session once.",
         dynamic=True,
-        support=PARSED_ONLY,
     ),
 )
 
