@@ -205,7 +205,7 @@ def test_listeners_on_one_port(place: Any, conf: Any) -> None:
 @pytest.mark.parametrize(
     ("section", "line", "warning"),
     [
-        ("RWS", "session_trace=true", "session_trace: is known but has no effect"),
+        ("RWS", "net_write_timeout=1s", "net_write_timeout: is known but has no effect"),
         ("RWS", "auth_all_servers=true", "auth_all_servers: is deprecated"),
         ("RWS", "disable_sescmd_history=true", "switches master_reconnection off"),
         ("RWS", "wait_timeout=1500ms", "shortened to 1s"),

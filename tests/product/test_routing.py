@@ -346,3 +346,15 @@ def test_statements_are_closed_everywhere(product: Any) -> None:
             lambda: all(prepared_on(s) <= n + 5 for s, n in zip(servers, before, strict=True)), "closed", 5
         )
     wait_until(lambda: [prepared_on(server) for server in servers] == before, "nothing is left", 5)
+
+
+def test_the_story_of_a_session(product: Any, service: Callable[..., int]) -> None:
+    """session_trace: REST shows where each statement went and why."""
+    port = service(session_trace="true")
+    with product.connect(port) as connection:
+        run(connection, "SET @a = 1", "SELECT 'read me'", "BEGIN", "SELECT 'in it'", "ROLLBACK")
+        shown = product.get(f"sessions/{connection.thread_id()}")["data"]["attributes"]["log"]
+        story = "\n".join(shown)
+        assert "SELECT 'read me' -> server" in story and "a pure read outside of a transaction" in story
+        assert f"SELECT 'in it' -> {product.cluster.primary.name}: a transaction is open" in story
+        assert "SET @a = 1 -> all servers" in story

@@ -121,8 +121,7 @@ SERVICE_PARAMS: tuple[Param, ...] = (
         "Statements kept for each session; -1: as many as the global parameter says.",
         dynamic=True,
     ),
-    Param("session_trace", Bool(), "false", "Keep the latest log lines of each session.", dynamic=True,
-          support=PARSED_ONLY),
+    Param("session_trace", Bool(), "false", "Keep the latest log lines of each session.", dynamic=True),
     RANK,
     Param(
         "max_sescmd_history",

@@ -69,6 +69,10 @@ class RouterSession:
     def hang_up(self, backend: Any, reason: str) -> None:
         """The monitor says that this server is gone."""
 
+    def story(self) -> str:
+        """Where the last statement went and why, in a few words."""
+        return ""
+
     def explain(self, info: QueryInfo) -> list[tuple[str, str, str]]:
         """Where a statement would go now, as (what, value, why); nothing is sent and nothing changes."""
         return []

@@ -102,6 +102,7 @@ cdef class Session(BackendOwner):
     cdef public str pending_database
     cdef public str looked_again_for
     cdef public object hints
+    cdef public object trace
     cdef public tuple prepare_hints
 
     @cython.locals(statement=Statement, p="unsigned char *", command=int, result=int)

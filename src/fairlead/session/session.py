@@ -76,6 +76,7 @@ from fairlead.session.prepared import Prepared
 from fairlead.session.router import FAILED, ROUTED, WAIT, RouterSession
 from fairlead.session.statement import Statement
 from fairlead.session.tap import ReplyTap
+from fairlead.session.trace import trace_for
 from fairlead.session.trx import TrxTracker
 from fairlead.sql.hints import HintStack, parse_hints
 from fairlead.sql.types import (
@@ -260,6 +261,8 @@ class Session(BackendOwner):
         self.looked_again_for: str | None = None
         # The stack of routing hints; None unless the service has a hintfilter.
         self.hints = HintStack() if service.has_hints else None
+        # The story of the session; None unless session_trace is on.
+        self.trace = trace_for(params, host.globals)
         retained = service.retain_last_statements(host.globals)
         self.queries: deque[dict[str, Any]] | None = deque(maxlen=retained) if retained else None
 
@@ -378,6 +381,8 @@ class Session(BackendOwner):
             self.board.add(self.counters + _V_PACKETS, 1)
             if self.queries is not None:
                 self._retain(statement)
+            if self.trace is not None:
+                self._tell(statement)
             if self.closed:
                 return _FAILED
         return result
@@ -1073,6 +1078,9 @@ class Session(BackendOwner):
             backend.close()
         if log:
             self.log_error(f"{log}. Closing session of {self.user}@{self.remote}: {reason}")
+        if self.trace is not None and (log or self.trace.fits()):
+            story = "\n".join(self.trace.lines)
+            self.host.log(25, f"The story of this session:\n{story}", self)
         if code and not in_reply and not self.client.closed:
             self.client_error(1, code, sqlstate, message)
         if self.ready:
@@ -1123,14 +1131,28 @@ class Session(BackendOwner):
                 }
             )
 
+    def _tell(self, statement: Statement) -> None:
+        """Add the statement, and where it went, to the story."""
+        assert self.trace is not None
+        if statement.command in (COM_QUERY, COM_STMT_PREPARE):
+            what = bytes(statement.buf[statement.start + 5 : statement.end]).decode("utf-8", "replace")
+        else:
+            what = f"command {statement.command}" + (f" of {statement.ps_id}" if statement.ps_id else "")
+        self.trace.routed(self.host.wall_clock(), what, self.router.story())
+
+    def _log(self, level: int, text: str) -> None:
+        if self.trace is not None:
+            self.trace.add(self.host.wall_clock(), text)
+        self.host.log(level, text, self)
+
     def log_warning(self, text: str) -> None:
         """A warning that names the session."""
-        self.host.log(30, text, self)
+        self._log(30, text)
 
     def log_error(self, text: str) -> None:
         """An error that names the session."""
-        self.host.log(40, text, self)
+        self._log(40, text)
 
     def log_info(self, text: str) -> None:
         """A detail that names the session."""
-        self.host.log(20, text, self)
+        self._log(20, text)

@@ -805,6 +805,7 @@ class Plane:
                 "sescmd_history_stored_metadata": len(session.statements),
             },
             "queries": list(session.queries or ()),
+            "log": list(session.trace.lines) if session.trace is not None else [],
             "trx": {"active": session.trx.active, "read_only": session.trx.read_only},
             "router": session.router.diagnostics(),
         }

@@ -203,7 +203,7 @@ class SupervisedProduct:
             "connections": found["connections"],
             "client": found["client"],
             "queries": found["queries"],
-            "log": [],
+            "log": found["log"],
             "memory": {},
             "io_activity": 0,
             "parameters": {"log_debug": False, "log_info": False, "log_notice": False, "log_warning": False},

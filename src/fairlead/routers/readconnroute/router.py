@@ -160,6 +160,9 @@ class ReadConnSession(RouterSession):
             message=f"Lost connection to server '{backend.server.name}': {backend.last_error}",
         )
 
+    def story(self) -> str:
+        return "" if self.backend is None else self.backend.server.name
+
     def explain(self, info: QueryInfo) -> list[tuple[str, str, str]]:
         """Every statement goes to the one server of the session."""
         backend = self.backend

@@ -881,6 +881,15 @@ class RwsSession(RouterSession):
         self.trx_target = target
         return target
 
+    def story(self) -> str:
+        target = self.last_target
+        if self.held is not None:
+            return f"waits for a server: {REASONS.get(self.decision, '')}"
+        if self.decision & TARGET_MASK == TARGET_ALL:
+            return f"all servers: {REASONS.get(self.decision, '')}"
+        where = target.server.name if target is not None else "nowhere"
+        return f"{where}: {REASONS.get(self.decision, '')}"
+
     def explain(self, info: QueryInfo) -> list[tuple[str, str, str]]:
         return explain(self, info)
 

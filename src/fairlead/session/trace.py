@@ -1,0 +1,47 @@
+"""The story of one session: its latest log lines, whatever the log keeps, and where each statement went.
+
+Shown by REST as `log` of the session, and written to the log when the session ends abnormally, or at its end
+if `session_trace_match` fits. Source: spec core.md a4 and b3, `session_trace`.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from typing import Any
+
+# Lines of a service that has session_trace on while the global parameter says no number.
+DEFAULT_LINES = 100
+# Longest statement text in a line, in characters.
+TEXT_MAX = 200
+
+
+class Trace:
+    """The last `lines` lines; times are wall-clock."""
+
+    def __init__(self, lines: int, match: str) -> None:
+        self.lines: deque[str] = deque(maxlen=lines)
+        self._match = re.compile(match) if match else None
+
+    def add(self, when: float, text: str) -> None:
+        """One more line; `when`: unix seconds."""
+        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
+        self.lines.append(f"{moment}.{int(when * 1000) % 1000:03d} {text}")
+
+    def routed(self, when: float, what: str, story: str) -> None:
+        """A statement went somewhere, for a reason."""
+        shown = what if len(what) <= TEXT_MAX else what[:TEXT_MAX] + "..."
+        self.add(when, f"{shown} -> {story}")
+
+    def fits(self) -> bool:
+        """Whether a line fits `session_trace_match`."""
+        return self._match is not None and any(self._match.search(line) for line in self.lines)
+
+
+def trace_for(params: dict[str, Any], global_params: dict[str, Any]) -> Trace | None:
+    """The trace of a new session of a service with these parameters; None if it is off."""
+    lines = int(global_params.get("session_trace") or 0)
+    if not lines and params.get("session_trace"):
+        lines = DEFAULT_LINES
+    return Trace(lines, str(global_params.get("session_trace_match") or "")) if lines else None
