@@ -69,6 +69,7 @@ def set_parameters(world: World, **values: object) -> None:
     world.causal = False
     world.service.params.update(_NOTHING_IS_REPEATED)
     world.service.params.update(values)
+    world.service.read_params()
     world.service.router_config = readwritesplit.make_config(world.service.params)
 
 

@@ -17,6 +17,9 @@ from fairlead.session.router import RouterSession
 if TYPE_CHECKING:
     from fairlead.session.session import Session
 
+# Lines kept for a session of a service that has session_trace on while the global parameter has no number.
+TRACE_LINES = 100
+
 RouterFactory = Callable[[Any, "ServiceRuntime"], RouterSession]
 
 
@@ -37,6 +40,10 @@ class ServiceRuntime:
         self.accounts_version = 0
         self.accounts_loaded = False
         self.sessions: set[Session] = set()
+        self.read_params()
+        # Lines of the story of a session (0: none is kept), and what writes it to the log at its end.
+        self.trace_lines = 0
+        self.trace_match = ""
         # Its sessions are held back.
         self.paused = False
         # A hintfilter is in the filter chain.
@@ -46,6 +53,22 @@ class ServiceRuntime:
         """The router's part of a new session."""
         assert self.factory is not None
         return self.factory(session, self)
+
+    def read_params(self) -> None:
+        """Read once what every session asks for."""
+        params = self.params
+        self.history_limit = int(params["max_sescmd_history"])
+        self.history_prunes = bool(params["prune_sescmd_history"])
+        self.history_disabled = bool(params["disable_sescmd_history"])
+        self.shares = int(params.get("idle_session_pool_time", -1)) >= 0
+        self.reuses_prepares = bool(params.get("reuse_prepared_statements"))
+
+    def use_globals(self, global_params: dict[str, Any]) -> None:
+        """Take over what global parameters say of the sessions of all services."""
+        self.trace_lines = int(global_params.get("session_trace") or 0)
+        if not self.trace_lines and self.params.get("session_trace"):
+            self.trace_lines = TRACE_LINES
+        self.trace_match = str(global_params.get("session_trace_match") or "")
 
     def retain_last_statements(self, global_params: dict[str, Any]) -> int:
         """How many statements each session keeps for the diagnostics."""

@@ -76,7 +76,7 @@ from fairlead.session.prepared import Prepared
 from fairlead.session.router import FAILED, ROUTED, WAIT, RouterSession
 from fairlead.session.statement import Statement
 from fairlead.session.tap import ReplyTap
-from fairlead.session.trace import trace_for
+from fairlead.session.trace import Trace
 from fairlead.session.trx import TrxTracker
 from fairlead.sql.hints import HintStack, parse_hints
 from fairlead.sql.types import (
@@ -163,6 +163,8 @@ RETAINED_TEXT_BYTES_MAX = 4096
 # Statements of a session that are prepared once for equal texts, and the largest reply that is kept for that.
 REUSED_MAX = 1000
 REUSED_REPLY_BYTES_MAX = 64 * 1024
+# Of sessions that reuse none; never written to.
+_NONE_KNOWN: dict[bytes, tuple[int, bytes]] = {}
 
 
 def _is_session_command(statement: Statement) -> bool:
@@ -201,26 +203,21 @@ class Session(BackendOwner):
         # The client's session is one on another service, which has this one for a target.
         self.is_below = False
         self.listener: Any = None
-        params = service.params
         self.board: Board = host.board
         self.counters = worker_service_index(host.worker, service.slot, 0)
         self.backends: list[Backend] = []
         self.router: RouterSession = RouterSession()
         self.statement = Statement()
         self.trx = TrxTracker()
-        self.history = History(
-            int(params["max_sescmd_history"]),
-            bool(params["prune_sescmd_history"]),
-            bool(params["disable_sescmd_history"]),
-        )
+        self.history = History(service.history_limit, service.history_prunes, service.history_disabled)
         self.classifier = host.classifier
         # How the text of statements is read: MODE_* bits of fairlead.sql.types.
         self.sql_mode = int(self.classifier.sql_mode)
         self.named: dict[str, Any] = {}
         self.last_prepared = 0
         # Equal texts are prepared once: (id, reply) by text; the reply under way, if it is to be kept.
-        self.reuses_prepares = bool(params.get("reuse_prepared_statements"))
-        self.known_prepares: dict[bytes, tuple[int, bytes]] = {}
+        self.reuses_prepares = service.reuses_prepares
+        self.known_prepares: dict[bytes, tuple[int, bytes]] = {} if service.reuses_prepares else _NONE_KNOWN
         self.captured: bytearray | None = None
         self.prepare_hints: tuple[Any, ...] = ()
         self.expecting = 0
@@ -249,7 +246,7 @@ class Session(BackendOwner):
         # Default database at the login.
         self.first_database = ""
         # Others may use its server connections while it is idle, unless something ties it to them.
-        self.shares = int(params.get("idle_session_pool_time", -1)) >= 0
+        self.shares = service.shares
         self.pinned = False
         self.created_us = self.client.poller.now_us
         self.active_us = self.created_us
@@ -262,7 +259,9 @@ class Session(BackendOwner):
         # The stack of routing hints; None unless the service has a hintfilter.
         self.hints = HintStack() if service.has_hints else None
         # The story of the session; None unless session_trace is on.
-        self.trace = trace_for(params, host.globals)
+        self.trace: Trace | None = None
+        if service.trace_lines:
+            self.trace = Trace(service.trace_lines, service.trace_match)
         retained = service.retain_last_statements(host.globals)
         self.queries: deque[dict[str, Any]] | None = deque(maxlen=retained) if retained else None
 

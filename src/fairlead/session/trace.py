@@ -9,10 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from typing import Any
 
-# Lines of a service that has session_trace on while the global parameter says no number.
-DEFAULT_LINES = 100
 # Longest statement text in a line, in characters.
 TEXT_MAX = 200
 
@@ -37,11 +34,3 @@ class Trace:
     def fits(self) -> bool:
         """Whether a line fits `session_trace_match`."""
         return self._match is not None and any(self._match.search(line) for line in self.lines)
-
-
-def trace_for(params: dict[str, Any], global_params: dict[str, Any]) -> Trace | None:
-    """The trace of a new session of a service with these parameters; None if it is off."""
-    lines = int(global_params.get("session_trace") or 0)
-    if not lines and params.get("session_trace"):
-        lines = DEFAULT_LINES
-    return Trace(lines, str(global_params.get("session_trace_match") or "")) if lines else None

@@ -249,6 +249,7 @@ class Plane:
         for service_definition in snapshot.services:
             old = self.services.get(service_definition.name)
             runtime = ServiceRuntime(service_definition)
+            runtime.use_globals(snapshot.globals)
             if old is not None and old.slot == service_definition.slot:
                 runtime.accounts = old.accounts
                 runtime.accounts_version = old.accounts_version
