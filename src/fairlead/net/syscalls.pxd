@@ -3,6 +3,7 @@ cpdef Py_ssize_t sys_send(int fd, bytearray buf, Py_ssize_t start, Py_ssize_t si
 cpdef Py_ssize_t sys_send_last(int fd, bytes data) noexcept
 cpdef int sys_error_of(int fd) noexcept
 cpdef void sys_shutdown_write(int fd) noexcept
+cpdef bint sys_is_quiet(int fd) noexcept
 cpdef void sys_close(int fd) noexcept
 cpdef tuple sys_accept(int listener)
 cpdef int sys_connect(int family, str host, int port, str local) except? -1

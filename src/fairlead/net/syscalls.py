@@ -58,6 +58,18 @@ def sys_shutdown_write(fd: int) -> None:
         return
 
 
+def sys_is_quiet(fd: int) -> bool:
+    """Whether the peer of a connection has neither said anything that is unread nor gone."""
+    try:
+        with socket.socket(fileno=os.dup(fd)) as sock:
+            sock.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
 def sys_close(fd: int) -> None:
     """Close a descriptor; what may go wrong with that is of no interest any more."""
     try:

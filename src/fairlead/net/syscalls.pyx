@@ -3,7 +3,7 @@
 Results are counts, or the negated errno: no exception is made for a socket that has nothing to say.
 """
 
-from libc.errno cimport EINPROGRESS, EINTR, EINVAL, errno
+from libc.errno cimport EAGAIN, EINPROGRESS, EINTR, EINVAL, errno
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from libc.time cimport time_t
@@ -17,6 +17,7 @@ cdef extern from "sys/socket.h" nogil:
     int MSG_NOSIGNAL
     int MSG_DONTWAIT
     int MSG_MORE
+    int MSG_PEEK
     ctypedef unsigned int socklen_t
     cdef struct sockaddr:
         pass
@@ -124,6 +125,12 @@ cpdef int sys_error_of(int fd) noexcept:
 
 cpdef void sys_shutdown_write(int fd) noexcept:
     c_shutdown(fd, SHUT_WR)
+
+
+cpdef bint sys_is_quiet(int fd) noexcept:
+    cdef char one
+    cdef Py_ssize_t n = c_recv(fd, &one, 1, MSG_DONTWAIT | MSG_PEEK)
+    return n < 0 and errno == EAGAIN
 
 
 cpdef void sys_close(int fd) noexcept:

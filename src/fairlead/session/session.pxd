@@ -34,6 +34,7 @@ cdef int _NO_BACKSLASH_STATUS
 cdef int _NO_BACKSLASH
 cdef long long _SPECIAL
 cdef long long _NAMED
+cdef long long _READS
 cdef long long _LAST_PREPARED
 cdef Py_ssize_t _FIXED_BYTES
 cdef int _B_READY
@@ -83,6 +84,7 @@ cdef class Session(BackendOwner):
     cdef public str first_database
     cdef public bint shares
     cdef public bint pinned
+    cdef public long long did
     cdef public long long created_us
     cdef public long long active_us
     cdef public double created_at

@@ -91,9 +91,12 @@ from fairlead.sql.types import (
     TYPE_DEALLOC_PREPARE,
     TYPE_DISABLE_AUTOCOMMIT,
     TYPE_ENABLE_AUTOCOMMIT,
+    TYPE_GSYSVAR_READ,
     TYPE_PREPARE_NAMED_STMT,
     TYPE_PREPARE_STMT,
+    TYPE_READ,
     TYPE_SESSION_WRITE,
+    TYPE_SYSVAR_READ,
     TYPE_USERVAR_WRITE,
     TYPE_WRITE,
     UNSAFE_CHARSETS,
@@ -157,6 +160,7 @@ _CHANGES_SESSION = (
     | TYPE_PREPARE_NAMED_STMT
     | TYPE_DEALLOC_PREPARE
 )
+_READS = TYPE_READ | TYPE_SYSVAR_READ | TYPE_GSYSVAR_READ
 _NAMED = TYPE_PREPARE_NAMED_STMT | TYPE_DEALLOC_PREPARE
 # Longest statement text kept for the diagnostics, in bytes.
 RETAINED_TEXT_BYTES_MAX = 4096
@@ -248,6 +252,8 @@ class Session(BackendOwner):
         # Others may use its server connections while it is idle, unless something ties it to them.
         self.shares = service.shares
         self.pinned = False
+        # Type bits of everything the client did.
+        self.did = 0
         self.created_us = self.client.poller.now_us
         self.active_us = self.created_us
         self.created_at = host.wall_clock()
@@ -409,6 +415,7 @@ class Session(BackendOwner):
         )
         statement.info = info
         statement.type_mask = info.type_mask
+        self.did |= info.type_mask
         if self.hints is not None:
             statement.hints = self.hints.apply(parse_hints(statement.buf, statement.start + 5, statement.end))
         if self.shares and (info.temp_table is not None or info.unsafe_to_reconnect or info.multi):
@@ -485,6 +492,7 @@ class Session(BackendOwner):
     def _other(self, statement: Statement) -> int:
         command = statement.command
         buf, start, end = statement.buf, statement.start, statement.end
+        self.did |= TYPE_WRITE
         if command == COM_STMT_PREPARE and statement.continues:
             # It could not be prepared again on another connection: only the first packet would be kept.
             return self.answer_error(1153, "08S01", "Got a packet bigger than 'max_allowed_packet' bytes")
@@ -1086,6 +1094,10 @@ class Session(BackendOwner):
             self._count_end()
         self.connection.session_closed()
         self.host.session_closed(self)
+
+    def only_read(self) -> bool:
+        """Whether the client did nothing that could change the state of a server connection."""
+        return self.trx.autocommit and not self.did & ~_READS
 
     def _may_keep(self) -> bool:
         """Whether the connections are good for others: the client said goodbye and left nothing undone."""

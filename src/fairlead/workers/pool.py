@@ -13,7 +13,6 @@ Invariant: a connection in the pool owes nothing, and nobody else has its channe
 
 from __future__ import annotations
 
-import select
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -27,6 +26,7 @@ from fairlead.cluster.board import (
     worker_server_index,
 )
 from fairlead.net.channel import Channel, Handler
+from fairlead.net.syscalls import sys_is_quiet
 from fairlead.protocol.constants import (
     CLIENT_CONNECT_ATTRS,
     CLIENT_CONNECT_WITH_DB,
@@ -76,11 +76,12 @@ class Idle(Handler):
         self.credentials = credentials_of(session, session.first_database)
         self.since_us = self.channel.poller.now_us
         self.clean = False
-        self._change = UserChange(self.credentials, self.scramble, self.capabilities)
+        self._change: UserChange | None = None
 
     def reset(self) -> None:
         """Begin: everything of the former session is to go."""
         self.channel.handler = self
+        self._change = UserChange(self.credentials, self.scramble, self.capabilities)
         request = self._change.request()
         self.channel.send(bytearray(request), 0, len(request))
 
@@ -89,14 +90,15 @@ class Idle(Handler):
         if end - start < 4:
             return start
         length = buf[start] | buf[start + 1] << 8 | buf[start + 2] << 16
-        if self.clean or length > ANSWER_BYTES_MAX:
+        change = self._change
+        if self.clean or change is None or length > ANSWER_BYTES_MAX:
             self.pool.discard(self)
             return end
         if end - start < 4 + length:
             return start
         payload = bytes(buf[start + 4 : start + 4 + length])
         try:
-            answer = self._change.answer(payload, buf[start + 3])
+            answer = change.answer(payload, buf[start + 3])
         except ProtocolError:
             self.pool.discard(self)
             return end
@@ -115,11 +117,7 @@ class Idle(Handler):
 
     def is_alive(self) -> bool:
         """Whether the server has neither hung up nor said anything."""
-        if self.channel.closed:
-            return False
-        poll = select.poll()
-        poll.register(self.channel.fd, select.POLLIN | select.POLLRDHUP)
-        return not poll.poll(0)
+        return not self.channel.closed and sys_is_quiet(self.channel.fd)
 
 
 def wanted_by(session: Session) -> int:
@@ -174,8 +172,17 @@ class Pool:
         kept = Idle(self, server, session, backend)
         backend.release(lent)
         idle.append(kept)
-        kept.reset()
+        if session.only_read() and not lent and self.starts_plain(session):
+            kept.channel.handler = kept
+            kept.clean = True
+            self.is_clean(kept)
+        else:
+            kept.reset()
         return True
+
+    def starts_plain(self, session: Session) -> bool:
+        """Whether nothing is executed on connections of the session before its own statements."""
+        return not session.watches_state and not (session.listener and session.listener.init_statements)
 
     def is_clean(self, idle: Idle) -> None:
         """The reset is done: the connection may be used."""
