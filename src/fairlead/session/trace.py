@@ -7,8 +7,8 @@ if `session_trace_match` fits. Source: spec core.md a4 and b3, `session_trace`.
 from __future__ import annotations
 
 import re
-import time
 from collections import deque
+from datetime import datetime
 
 # Longest statement text in a line, in characters.
 TEXT_MAX = 200
@@ -23,8 +23,8 @@ class Trace:
 
     def add(self, when: float, text: str) -> None:
         """One more line; `when`: unix seconds."""
-        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
-        self.lines.append(f"{moment}.{int(when * 1000) % 1000:03d} {text}")
+        moment = datetime.fromtimestamp(when).isoformat(" ", "milliseconds")
+        self.lines.append(f"{moment} {text}")
 
     def routed(self, when: float, what: str, story: str) -> None:
         """A statement went somewhere, for a reason."""
