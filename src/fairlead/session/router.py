@@ -69,6 +69,9 @@ class RouterSession:
     def hang_up(self, backend: Any, reason: str) -> None:
         """The monitor says that this server is gone."""
 
+    def dismantle(self) -> None:
+        """The session has ended: let go of what refers back to it."""
+
     def story(self) -> str:
         """Where the last statement went and why, in a few words."""
         return ""

@@ -106,6 +106,7 @@ from fairlead.sql.types import (
 
 if TYPE_CHECKING:
     from fairlead.session.ports import Host
+    from fairlead.sql.info import QueryInfo
     from fairlead.session.service import ServiceRuntime
 
 _V_PACKETS = V_PACKETS
@@ -152,6 +153,8 @@ _FIXED_BYTES = statements.FIXED_BYTES
 # Operations that mean something to the session itself, as bits.
 _EXPLAIN_ROUTE = re.compile(rb"\s*explain\s+route\s+(.*)", re.IGNORECASE | re.DOTALL)
 _SPECIAL = 1 << OP_KILL | 1 << OP_EXPLAIN | 1 << OP_CHANGE_DB | 1 << OP_EXECUTE | 1 << OP_SET
+# Locks, open handlers, distributed transactions, and procedures, which may do anything.
+_TIES = re.compile(rb"\s*(lock|xa|handler|flush|backup|call)\b", re.IGNORECASE)
 _CHANGES_SESSION = (
     TYPE_SESSION_WRITE
     | TYPE_USERVAR_WRITE
@@ -169,6 +172,13 @@ REUSED_MAX = 1000
 REUSED_REPLY_BYTES_MAX = 64 * 1024
 # Of sessions that reuse none; never written to.
 _NONE_KNOWN: dict[bytes, tuple[int, bytes]] = {}
+
+
+def _ties(info: QueryInfo) -> bool:
+    """Whether a statement may leave something that cannot be made again on another connection."""
+    if info.temp_table is not None or info.unsafe_to_reconnect or info.multi:
+        return True
+    return _TIES.match(info.canonical) is not None
 
 
 def _is_session_command(statement: Statement) -> bool:
@@ -418,8 +428,7 @@ class Session(BackendOwner):
         self.did |= info.type_mask
         if self.hints is not None:
             statement.hints = self.hints.apply(parse_hints(statement.buf, statement.start + 5, statement.end))
-        if self.shares and (info.temp_table is not None or info.unsafe_to_reconnect or info.multi):
-            # What it makes cannot be made again on another connection.
+        if self.shares and not self.pinned and _ties(info):
             self.pinned = True
         if _SPECIAL >> info.operation & 1 or statement.type_mask & _NAMED:
             result = self._special(statement, info)
@@ -564,6 +573,9 @@ class Session(BackendOwner):
         statement.info = prepared.info
         statement.type_mask = prepared.info.type_mask
         statement.has_types = False
+        if self.shares and (command == _COM_STMT_SEND_LONG_DATA or (end - start > 9 and p[start + 9])):
+            # Pieces of long data, and cursors, are where they are.
+            self.pinned = True
         if command == _COM_STMT_EXECUTE:
             parameters = prepared.parameters
             bound = start + _FIXED_BYTES + (parameters + 7) // 8
@@ -1122,7 +1134,9 @@ class Session(BackendOwner):
         Only when its last event has been dealt with.
         """
         self.backends = []
+        self.router.dismantle()
         self.router = RouterSession()
+        self.tap = None
         self.stream_targets = []
         self.load_backend = None
         self.connection = None

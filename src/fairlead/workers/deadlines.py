@@ -117,7 +117,7 @@ def _older(connection: ClientConnection, now: int) -> bool:
 def _check_idle(session: Session, params: dict[str, Any], wait_ms: int, keepalive_ms: int, now: int) -> None:
     """Close a session that was idle for too long; ping its servers before they do the same."""
     idle_ms = (now - session.active_us) // 1000
-    if wait_ms and idle_ms > wait_ms and not session.expecting:
+    if wait_ms and idle_ms > wait_ms and not session.expecting and not session.held_back:
         session.log_warning(
             f"Session of {session.user}@{session.remote} was idle for {idle_ms // 1000} s: closing"
         )

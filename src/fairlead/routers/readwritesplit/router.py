@@ -881,6 +881,10 @@ class RwsSession(RouterSession):
         self.trx_target = target
         return target
 
+    def dismantle(self) -> None:
+        self.replay = None
+        self.causal = None
+
     def story(self) -> str:
         target = self.last_target
         if self.held is not None:
