@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,3 +27,31 @@ def product() -> Iterator[Any]:
             yield demo
         finally:
             demo.stop()
+
+
+_PORTS = itertools.count(14371)
+
+
+@pytest.fixture
+def service(product: Any) -> Iterator[Callable[..., int]]:
+    """Make a service with a listener; gives its port."""
+    made: list[str] = []
+
+    def make(router: str = "readwritesplit", servers: str = "", **params: Any) -> int:
+        from demo import SERVICE_PASSWORD, SERVICE_USER
+
+        port = next(_PORTS)
+        name = f"S{port}"
+        names = servers or ",".join(server.name for server in product.cluster.servers)
+        values = [f"{key}={value}" for key, value in params.items()]
+        product.ctl(
+            "create", "service", name, router, f"user={SERVICE_USER}", f"password={SERVICE_PASSWORD}",
+            *values, "--servers", *names.split(","),
+        )  # fmt: skip
+        made.append(name)
+        product.ctl("create", "listener", name, f"L{port}", str(port), "address=127.0.0.1")
+        return port
+
+    yield make
+    for name in made:
+        product.ctl("destroy", "service", name, "--force")

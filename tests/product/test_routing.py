@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import random
 import threading
 import time
@@ -14,34 +13,6 @@ import pymysql
 import pytest
 
 pytestmark = pytest.mark.server
-
-_PORTS = itertools.count(14371)
-
-
-@pytest.fixture
-def service(product: Any) -> Iterator[Callable[..., int]]:
-    """Make a service with a listener; gives its port."""
-    made: list[str] = []
-
-    def make(router: str = "readwritesplit", servers: str = "", **params: Any) -> int:
-        from demo import SERVICE_PASSWORD, SERVICE_USER
-
-        port = next(_PORTS)
-        name = f"S{port}"
-        names = servers or ",".join(server.name for server in product.cluster.servers)
-        values = [f"{key}={value}" for key, value in params.items()]
-        product.ctl(
-            "create", "service", name, router, f"user={SERVICE_USER}", f"password={SERVICE_PASSWORD}",
-            *values, "--servers", *names.split(","),
-        )  # fmt: skip
-        made.append(name)
-        product.ctl("create", "listener", name, f"L{port}", str(port), "address=127.0.0.1")
-        return port
-
-    yield make
-    for name in made:
-        product.ctl("destroy", "service", name, "--force")
-
 
 def rows(connection: Any, sql: str) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
@@ -358,3 +329,22 @@ def test_the_story_of_a_session(product: Any, service: Callable[..., int]) -> No
         assert "SELECT 'read me' -> server" in story and "a pure read outside of a transaction" in story
         assert f"SELECT 'in it' -> {product.cluster.primary.name}: a transaction is open" in story
         assert "SET @a = 1 -> all servers" in story
+
+
+def test_a_transaction_keeps_its_connection(product: Any, service: Callable[..., int]) -> None:
+    """Neither BEGIN nor autocommit=0 lets others have the connection, also where nothing is parsed."""
+    primary = product.cluster.primary
+    product.ctl("alter", "server", primary.name, "max_routing_connections=2")
+    try:
+        port = service("readconnroute", primary.name, idle_session_pool_time="0ms", multiplex_timeout="2s")
+        with product.connect(port) as one, product.connect(port) as two:
+            run(one, "CREATE OR REPLACE TABLE shared (id INT PRIMARY KEY)")
+            run(one, "BEGIN", "INSERT INTO shared VALUES (1)")
+            run(two, "SET autocommit = 0", "INSERT INTO shared VALUES (2)")
+            with pytest.raises(pymysql.err.MySQLError), product.connect(port) as three:
+                value(three, "SELECT 1")
+            run(one, "COMMIT")
+            run(two, "COMMIT")
+            assert value(one, "SELECT COUNT(*) FROM shared") == 2
+    finally:
+        product.ctl("alter", "server", primary.name, "max_routing_connections=0")

@@ -11,6 +11,7 @@ from fairlead.routers.readwritesplit import router as readwritesplit
 
 from . import wire_format as fmt
 from .client import Client, Sent, Write
+from .server import Commit
 from .world import World
 
 TIMINGS = range(1, 41)
@@ -222,3 +223,69 @@ def test_a_goodbye_waits_for_what_was_sent_before(seed: int) -> None:
     world.disturbed = True
     run_until(world, lambda: client.state == "gone" and not world.sessions)
     assert [commit.token for commit in world.ledger] == ["b"]
+
+
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_a_session_keeps_its_primary_among_several(seed: int) -> None:
+    """A.15 row 6: two primaries in one service do not take turns, however the connections are counted."""
+    world = world_of(seed)
+    set_parameters(world, master_reconnection=True)
+    world.nodes[1].is_primary = True
+    world.set_status(world.nodes[1], world.status_of(world.nodes[1]))
+    others = [Scripted(world, number, [["SELECT 'x', v FROM t WHERE id = 1"]]) for number in (2, 3)]
+    client = Scripted(world, 1, [[f"INSERT INTO log VALUES ('k{number}')"] for number in range(50)])
+    world.clients = [client, *others]
+    for each in world.clients:
+        each.connect()
+    run_until(world, lambda: len(client.heard) == 50)
+    session = world.sessions[client.session_id]
+    assert sum(backend.in_use() for backend in session.backends) == 1
+    assert not world.findings
+
+
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_too_large_a_transaction_is_lost_in_the_middle_of_a_result(seed: int) -> None:
+    """No error is put into the result, although the transaction could not be repeated."""
+    world = world_of(seed)
+    set_parameters(
+        world,
+        transaction_replay=True,
+        transaction_replay_max_size=60,
+        master_reconnection=True,
+        master_failure_mode="fail_on_write",
+    )
+    big = "SELECT 'one', REPEAT('x', 150) FROM seq_1_to_400"
+    client = Scripted(world, 1, [["BEGIN"], ["INSERT INTO log VALUES ('a')"], [big]])
+    world.clients = [client]
+    world.disturbed = True
+    client.connect()
+    run_until(world, lambda: len(client.heard) == 2)
+    run_until(world, lambda: bool(client.sent) and client.sent[0].what == "big")
+    # Some of the timings are those where the client has a part of it.
+    world.settle(100 * seed)
+    client.reconnects = 1000
+    client.done = True
+    world.nodes[0].crash()
+    run_until(world, lambda: client.state == "gone" or len(client.heard) == 3)
+    assert not world.findings
+
+
+@pytest.mark.parametrize("mode", ["fast", "fast_global", "fast_universal", "local", "global", "universal"])
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_a_read_only_transaction_sees_what_was_written_before(seed: int, mode: str) -> None:
+    """It begins on a server that has it, or its reads wait."""
+    world = world_of(seed)
+    set_parameters(world, causal_reads=mode, causal_reads_timeout=10_000)
+    world.nodes[1].lag_us = 300_000
+    client = Scripted(world, 1, [["INSERT INTO log VALUES ('first')"]])
+    world.clients = [client]
+    client.connect()
+    run_until(world, lambda: len(client.heard) == 1)
+    client.script = [["BEGIN READ ONLY"], ["SELECT 'r', v FROM t WHERE id = 3"]]
+    world.ledger.append(Commit("second", 3, world.clock.now))
+    if mode not in ("universal", "fast_universal"):
+        client.script.insert(0, ["INSERT INTO log VALUES ('third')"])
+    client._pause()
+    run_until(world, lambda: client.heard[-1][0].startswith("SELECT"))
+    assert client.heard[-1][1].rows[0][2] == "second"
+    assert not world.findings

@@ -106,8 +106,8 @@ from fairlead.sql.types import (
 
 if TYPE_CHECKING:
     from fairlead.session.ports import Host
-    from fairlead.sql.info import QueryInfo
     from fairlead.session.service import ServiceRuntime
+    from fairlead.sql.info import QueryInfo
 
 _V_PACKETS = V_PACKETS
 _COM_STMT_CLOSE = COM_STMT_CLOSE

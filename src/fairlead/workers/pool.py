@@ -368,6 +368,8 @@ def shareable(session: Session, backend: Backend, idle_ms: int) -> bool:
         and not session.history.pruned
         and not session.expecting
         and not session.trx.active
+        # Without autocommit there may be a transaction that only the server knows of.
+        and session.trx.autocommit
         and backend.is_idle()
         and not session.pinned
     )
