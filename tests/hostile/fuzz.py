@@ -168,6 +168,7 @@ class Player:
     def _check_gauges(self, client: Client) -> None:
         session = client.session
         owed = sum(1 for backend in session.backends for _ in range(_owed_to_client(backend)))
+        owed += _held_back(session.router)
         if session.expecting != owed:
             raise Broken(f"the session expects {session.expecting} replies, the servers owe {owed}")
 
@@ -209,6 +210,14 @@ def _owed_to_client(backend: Any) -> int:
     count = 1 if backend.pending and backend.head_kind == K_CLIENT else 0
     count += sum(1 for kind, _, _ in backend._more if kind == K_CLIENT)
     return count + sum(1 for item in backend.backlog if item[2] == K_CLIENT)
+
+
+def _held_back(router: Any) -> int:
+    """Replies that the router owes the client on its own account."""
+    replay, causal = getattr(router, "replay", None), getattr(router, "causal", None)
+    held = getattr(router, "held", None) is not None
+    repeats = replay is not None and replay.state != 0
+    return held + repeats + (causal is not None and causal.held is not None)
 
 
 def wrong_with(genome: Genome) -> str:

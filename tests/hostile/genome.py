@@ -127,6 +127,13 @@ _PARAMS: tuple[dict[str, str | bool], ...] = (
     {"lazy_connect": True},
     {"master_accept_reads": True},
     {"prune_sescmd_history": False},
+    {"transaction_replay": True},
+    {"transaction_replay": True, "optimistic_trx": True},
+    {"delayed_retry": True},
+    {"causal_reads": "local"},
+    {"causal_reads": "universal", "delayed_retry": True},
+    {"causal_reads": "fast_global", "transaction_replay": True},
+    {"reuse_prepared_statements": True},
 )
 
 

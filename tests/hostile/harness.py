@@ -34,6 +34,7 @@ from fairlead.protocol.constants import BASE_CAPABILITIES, CLIENT_MYSQL, EXTENDE
 from fairlead.protocol.handshake import Greeting, GreetingTemplate
 from fairlead.routers.readconnroute.params import SPEC as READCONNROUTE
 from fairlead.routers.readwritesplit.params import SPEC as READWRITESPLIT
+from fairlead.routers.readwritesplit.params import imply
 from fairlead.session.client import ClientConnection
 from fairlead.session.listener import ListenerRuntime
 from fairlead.session.login import Login
@@ -268,8 +269,15 @@ class MemoryHost:
         return 1_000_000.0
 
     def call_later(self, milliseconds: int, callback: Any) -> Any:
-        """Nothing of a session waits for a timer here."""
-        raise AssertionError("unexpected timer")
+        """It is called when nothing else moves any more."""
+        self.world.timers.append((self.world.poller.now_us + milliseconds * 1000, callback))
+
+    def keep(self, session: Session, backend: Any) -> bool:
+        """Nothing is kept."""
+        return False
+
+    def session_idle(self, session: Session) -> None:
+        """Nobody waits for a connection."""
 
     def forward_kill(self, order: Any, session: Session) -> None:
         """Nobody is killed; the order is confirmed."""
@@ -464,6 +472,8 @@ class World:
         self.poller, self.board, self.classifier = World._poller, World._board, World._classifier
         self.poller.now_us = 1_000_000
         self._queue: deque[Callable[[], None]] = deque()
+        # (microseconds, function): what waits for a moment.
+        self.timers: list[tuple[int, Callable[[], None]]] = []
         self.events = 0
         # Of every channel, in bytes; 0: the usual.
         self.high_water = 0
@@ -483,6 +493,8 @@ class World:
     def _service(self, router: str, servers: int, params: dict[str, Any]) -> ServiceRuntime:
         values = defaults(SERVICE_PARAMS, _SPECS[router].params)
         values.update(params)
+        if router == "readwritesplit":
+            imply(values)
         names = tuple(f"server{number + 1}" for number in range(servers))
         service = ServiceRuntime(ServiceDef("service", 0, router, values, names))
         for slot, name in enumerate(names):
@@ -520,13 +532,19 @@ class World:
         self._queue.append(action)
 
     def run(self) -> None:
-        """Go on until nothing moves."""
-        while self._queue:
+        """Go on until nothing moves, and no timer runs."""
+        while self._queue or self.timers:
             self.events += 1
             if self.events > EVENTS_MAX:
                 raise Circling("the world does not come to rest")
             self.poller.now_us += 1
-            self._queue.popleft()()
+            if self._queue:
+                self._queue.popleft()()
+            else:
+                due = min(self.timers, key=lambda timer: timer[0])
+                self.timers.remove(due)
+                self.poller.now_us = max(self.poller.now_us, due[0])
+                due[1]()
 
     # -- the end
 

@@ -565,6 +565,8 @@ class Backend(Handler):
                 if forward:
                     self.sent_to_client = True
                     self.owner.client_bytes(self, buf, pos, new)
+                    if self.state != _B_READY:
+                        return end
             elif kind == _K_PROBE:
                 self.owner.own_bytes(self, buf, pos, new)
             if tracker.done:

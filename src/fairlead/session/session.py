@@ -51,6 +51,7 @@ from fairlead.protocol.constants import (
     COM_STMT_SEND_LONG_DATA,
     MAX_PACKET,
 )
+from fairlead.protocol.errors import ProtocolError
 from fairlead.protocol.statements import same_types
 from fairlead.protocol.tracker import R_ERR, R_OK, R_RESULT, expects_reply
 from fairlead.session.backend import (
@@ -814,14 +815,19 @@ class Session(BackendOwner):
         """The last packet reports session state: the router wants it, the client perhaps not."""
         at = backend.tracker.ok_start
         payload = bytes(buf[at : backend.tracker.ok_end])
-        if not (self.tap is not None and self.tap.hidden):
-            self.router.session_state(backend, payload)
+        try:
+            plain = packets.without_state(payload)
+            if not (self.tap is not None and self.tap.hidden):
+                self.router.session_state(backend, payload)
+        except ProtocolError:
+            self.backend_gone(backend, "the server sent session state that makes no sense")
+            return
         if self.capabilities & CLIENT_SESSION_TRACK or backend.tracker.ok_end != end:
             self.client.send(buf, start, end)
             return
         if at - 4 > start:
             self.client.send(buf, start, at - 4)
-        self._send_bytes(packets.frame(buf[at - 1], packets.without_state(payload)))
+        self._send_bytes(packets.frame(buf[at - 1], plain))
 
     def first_packet(self, backend: Backend, buf: bytearray, start: int, end: int) -> bool:
         if backend.tracker.kind != R_ERR:

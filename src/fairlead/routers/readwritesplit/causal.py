@@ -18,6 +18,7 @@ from fairlead.cluster import gtid
 from fairlead.cluster.board import SERVER_GTIDS, STATUS, V_GTIDS, server_index, worker_service_index
 from fairlead.cluster.status import MASTER
 from fairlead.protocol.constants import CLIENT_SESSION_TRACK, COM_QUERY
+from fairlead.protocol.errors import ProtocolError
 from fairlead.protocol.packets import Reader, frame, parse_ok
 from fairlead.routers.readwritesplit import losses
 from fairlead.routers.readwritesplit.decide import D_CAUSAL
@@ -225,7 +226,7 @@ class Causal:
             if self.held is None or backend is not self._asked:
                 return
             statement = self._released()
-            self._probed = gtid.parse(_first_value(bytes(self._answer))) if ok else None
+            self._probed = self._read_answer() if ok else None
             self.router.tried.clear()
             if self._probed is None:
                 self._on_primary(statement)
@@ -234,6 +235,13 @@ class Causal:
             self._go_on()
         elif kind == K_SYNC:
             self._waited(backend, ok)
+
+    def _read_answer(self) -> gtid.Position | None:
+        """The primary's position; None if its answer makes no sense."""
+        try:
+            return gtid.parse(_first_value(bytes(self._answer)))
+        except ProtocolError:
+            return None
 
     def _waited(self, backend: Backend, ok: bool) -> None:
         session = self.session
