@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from fairlead.cluster.board import (
     V_ENDED_SESSIONS,
     V_PACKETS,
-    V_REUSED_PREPARES,
     V_SESCMD_LEN_MAX,
     V_SESCMD_LEN_TOTAL,
     V_SESSION_MS_MAX,
@@ -73,7 +72,9 @@ from fairlead.session.backend import (
 from fairlead.session.backend_login import BackendLogin
 from fairlead.session.history import History
 from fairlead.session.kill import kill_message
+from fairlead.session.own_answers import explain_route, prepare_again, prepared_first
 from fairlead.session.prepared import Prepared
+from fairlead.session.records import retain, tell
 from fairlead.session.router import FAILED, ROUTED, WAIT, RouterSession
 from fairlead.session.statement import Statement
 from fairlead.session.tap import ReplyTap
@@ -101,8 +102,6 @@ from fairlead.sql.types import (
     TYPE_USERVAR_WRITE,
     TYPE_WRITE,
     UNSAFE_CHARSETS,
-    mask_text,
-    operation_text,
 )
 
 if TYPE_CHECKING:
@@ -166,11 +165,6 @@ _CHANGES_SESSION = (
 )
 _READS = TYPE_READ | TYPE_SYSVAR_READ | TYPE_GSYSVAR_READ
 _NAMED = TYPE_PREPARE_NAMED_STMT | TYPE_DEALLOC_PREPARE
-# Longest statement text kept for the diagnostics, in bytes.
-RETAINED_TEXT_BYTES_MAX = 4096
-# Statements of a session that are prepared once for equal texts, and the largest reply that is kept for that.
-REUSED_MAX = 1000
-REUSED_REPLY_BYTES_MAX = 64 * 1024
 # Of sessions that reuse none; never written to.
 _NONE_KNOWN: dict[bytes, tuple[int, bytes]] = {}
 
@@ -396,9 +390,9 @@ class Session(BackendOwner):
         if result == _ROUTED:
             self.board.add(self.counters + _V_PACKETS, 1)
             if self.queries is not None:
-                self._retain(statement)
+                retain(self, statement)
             if self.trace is not None:
-                self._tell(statement)
+                tell(self, statement)
             if self.closed:
                 return _FAILED
         return result
@@ -441,7 +435,7 @@ class Session(BackendOwner):
         """What concerns the session itself; 0 if it is to be routed like any other."""
         if info.operation == OP_EXPLAIN:
             match = _EXPLAIN_ROUTE.match(statement.buf, statement.start + 5, statement.end)
-            return 0 if match is None else self._explain(statement, match)
+            return 0 if match is None else explain_route(self, statement, match)
         if info.operation == OP_KILL:
             if info.kill is None:
                 return 0
@@ -478,27 +472,6 @@ class Session(BackendOwner):
             self.sql_mode = info.sql_mode_flags | (self.sql_mode & MODE_MULTIBYTE)
         return 0
 
-    def _explain(self, statement: Statement, match: re.Match[bytes]) -> int:
-        """EXPLAIN ROUTE: the proxy itself says where the statement would go."""
-        if self.expecting:
-            return WAIT
-        text = bytearray(match.group(1))
-        info = self.classifier.classify(text, 0, len(text), False, self.sql_mode)
-        trx = self.trx
-        rows = [
-            ("statement", operation_text(info.operation), mask_text(info.type_mask)),
-            (
-                "transaction",
-                ("READ ONLY" if trx.read_only else "READ WRITE") if trx.active else "none",
-                "" if trx.autocommit else "autocommit is off",
-            ),
-            *self.router.explain(info),
-        ]
-        shown: list[list[str | None]] = [list(row) for row in rows]
-        data = packets.build_result_set(1, ["what", "value", "why"], shown, self.capabilities)
-        self._send_bytes(data)
-        return ROUTED
-
     def _other(self, statement: Statement) -> int:
         command = statement.command
         buf, start, end = statement.buf, statement.start, statement.end
@@ -513,7 +486,7 @@ class Session(BackendOwner):
             if self.hints is not None:
                 self.prepare_hints = parse_hints(buf, start + 5, end)
             if self.reuses_prepares:
-                result = self._prepare_again(statement)
+                result = prepare_again(self, statement)
                 if result:
                     return result
             return self.router.route(statement)
@@ -591,29 +564,6 @@ class Session(BackendOwner):
             del self.statements[statement.ps_id]
             self.known_prepares.pop(prepared.text, None)
         return result
-
-    def _prepare_again(self, statement: Statement) -> int:
-        """The client has prepared just this before: it gets the same answer; 0 if it has not."""
-        if self.expecting:
-            return WAIT
-        text = bytes(statement.buf[statement.start + 5 : statement.end])
-        known = self.known_prepares.get(text)
-        if known is None:
-            self.captured = bytearray()
-            return 0
-        entry_id, reply = known
-        self.statements[entry_id].uses += 1
-        self.last_prepared = entry_id
-        self.board.add(self.counters + V_REUSED_PREPARES, 1)
-        self._send_bytes(reply)
-        return ROUTED
-
-    def _prepared_first(self, prepared: Prepared, packet: bytes) -> None:
-        """Remember the answer to a PREPARE."""
-        captured, self.captured = self.captured, None
-        if captured and len(captured) < REUSED_REPLY_BYTES_MAX and len(self.known_prepares) < REUSED_MAX:
-            prepared.text = packet[1:]
-            self.known_prepares[prepared.text] = prepared.id, bytes(captured)
 
     def _typed(self, statement: Statement, prepared: Prepared) -> None:
         """The execution carries parameter types: they also hold for later ones that do not."""
@@ -699,7 +649,7 @@ class Session(BackendOwner):
         if not self.closed:
             self.expecting -= 1
             self.own_reply = False
-            self._send_bytes(packets.build_ok(1, status=self._status()))
+            self.send_bytes(packets.build_ok(1, status=self._status()))
             self.resume_client()
 
     def _status(self) -> int:
@@ -716,9 +666,10 @@ class Session(BackendOwner):
 
     def client_error(self, sequence: int, code: int, sqlstate: str, message: str) -> None:
         """Send an error packet to the client."""
-        self._send_bytes(packets.build_err(sequence, code, sqlstate, message))
+        self.send_bytes(packets.build_err(sequence, code, sqlstate, message))
 
-    def _send_bytes(self, data: bytes) -> None:
+    def send_bytes(self, data: bytes) -> None:
+        """Send packets of the session's own to the client."""
         self.client.send(bytearray(data), 0, len(data))
 
     # -- what routers use
@@ -827,7 +778,7 @@ class Session(BackendOwner):
             return
         if at - 4 > start:
             self.client.send(buf, start, at - 4)
-        self._send_bytes(packets.frame(buf[at - 1], plain))
+        self.send_bytes(packets.frame(buf[at - 1], plain))
 
     def first_packet(self, backend: Backend, buf: bytearray, start: int, end: int) -> bool:
         if backend.tracker.kind != R_ERR:
@@ -894,7 +845,7 @@ class Session(BackendOwner):
                     prepared.columns = backend.tracker.columns
                     entry = self.history.entries.get(entry_id)
                     if self.captured is not None and entry is not None:
-                        self._prepared_first(prepared, entry.packet)
+                        prepared_first(self, prepared, entry.packet)
                 else:
                     del self.statements[entry_id]
         for other, other_ok in self.pending_verify.pop(entry_id, ()):
@@ -1148,28 +1099,6 @@ class Session(BackendOwner):
         self.connection = None
 
     # -- diagnostics
-
-    def _retain(self, statement: Statement) -> None:
-        text = bytes(
-            statement.buf[statement.start + 5 : min(statement.end, statement.start + RETAINED_TEXT_BYTES_MAX)]
-        )
-        if self.queries is not None and statement.command in (COM_QUERY, COM_STMT_PREPARE):
-            self.queries.appendleft(
-                {
-                    "command": statement.command,
-                    "statement": text.decode("utf-8", "replace"),
-                    "at": self.host.wall_clock(),
-                }
-            )
-
-    def _tell(self, statement: Statement) -> None:
-        """Add the statement, and where it went, to the story."""
-        assert self.trace is not None
-        if statement.command in (COM_QUERY, COM_STMT_PREPARE):
-            what = bytes(statement.buf[statement.start + 5 : statement.end]).decode("utf-8", "replace")
-        else:
-            what = f"command {statement.command}" + (f" of {statement.ps_id}" if statement.ps_id else "")
-        self.trace.routed(self.host.wall_clock(), what, self.router.story())
 
     def _log(self, level: int, text: str) -> None:
         if self.trace is not None:

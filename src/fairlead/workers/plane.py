@@ -48,9 +48,8 @@ from fairlead.net.syscalls import sys_accept, sys_close, sys_send
 from fairlead.net.tls import listener_context, peer_problem, server_context
 from fairlead.net.tlschannel import TlsChannel
 from fairlead.protocol import packets
-from fairlead.protocol.handshake import GreetingTemplate, parse_attributes
-from fairlead.routers.readwritesplit.causal import forget_position
-from fairlead.session.backend import STATE_NAMES, Backend
+from fairlead.protocol.handshake import GreetingTemplate
+from fairlead.session.backend import Backend
 from fairlead.session.backend_login import ReusedLogin
 from fairlead.session.client import ClientConnection
 from fairlead.session.kill import KillOrder, matches
@@ -62,6 +61,7 @@ from fairlead.session.session import Session
 from fairlead.session.user_change import UserChange
 from fairlead.sql.classifier import Classifier
 from fairlead.workers.acceptor import EXHAUSTED_PAUSE_MS, Acceptor, listen_on
+from fairlead.workers.answers import answer
 from fairlead.workers.deadlines import TICK_SECONDS, Deadlines
 from fairlead.workers.dialer import dial, preamble
 from fairlead.workers.greetings import Greetings
@@ -77,7 +77,7 @@ from fairlead.workers.messages import (
     ToSupervisor,
 )
 from fairlead.workers.names import NameResolver
-from fairlead.workers.pauses import Pauses, open_transactions
+from fairlead.workers.pauses import Pauses
 from fairlead.workers.pool import LOOK_MS, Pool, credentials_of, shareable
 
 # A session that lives so long gets the server connections it has planned but not needed yet, in milliseconds.
@@ -735,81 +735,7 @@ class Plane:
 
     async def request(self, what: str, args: dict[str, Any]) -> Any:
         """Answer a question about this worker."""
-        if what == "sessions":
-            return [self.describe(each) for each in list(self.sessions.values()) if not each.is_below]
-        if what == "session":
-            session = self.sessions.get(int(args["id"]))
-            return None if session is None else self.describe(session)
-        if what == "close_session":
-            session = self.sessions.get(int(args["id"]))
-            if session is None:
-                return False
-            session.close("closed by an administrator", code=1927, message="Connection killed by Fairlead")
-            return True
-        if what == "pause":
-            service = self.services[str(args["service"])]
-            self.pauses.pause(service, int(args["timeout_ms"]), int(time.time() * 1000))
-            return open_transactions(service)
-        if what == "resume":
-            self.pauses.resume(self.services[str(args["service"])])
-            return True
-        if what == "reset_gtid":
-            forget_position(self.board, self.worker, self.services[str(args["service"])].slot)
-            return True
-        if what == "close_listener_sessions":
-            for session in list(self.sessions.values()):
-                if args.get("service") in (None, session.service.name) and args.get("listener") in (
-                    None,
-                    session.listener.name,
-                ):
-                    session.close("its service was stopped", code=1927, message="The service was stopped")
-            return True
-        if what == "threads":
-            return {
-                "sessions": len(self.sessions),
-                "listening": bool(self.acceptors),
-                "connections": len(self.connections),
-            }
-        raise KeyError(what)
-
-    def describe(self, session: Session) -> dict[str, Any]:
-        """What REST shows of a session (spec core.md d4)."""
-        now = self.poller.now_us
-        return {
-            "id": session.id,
-            "service": session.service.name,
-            "filters": list(session.service.definition.filters),
-            "user": session.user,
-            "remote": session.remote,
-            "port": session.remote_port,
-            "database": session.database,
-            "connected": session.created_at,
-            "idle": max(0, now - session.active_us) / 1e6,
-            "seconds_alive": max(0, now - session.created_us) / 1e6,
-            "thread": self.worker,
-            "state": "Session started",
-            "connections": [
-                {
-                    "server": backend.server.name,
-                    "connection_id": backend.thread_id,
-                    "cipher": getattr(backend.channel, "cipher", ""),
-                    "state": STATE_NAMES[backend.state],
-                }
-                for backend in session.backends
-                if backend.in_use() and backend.channel is not None
-            ],
-            "client": {
-                "cipher": getattr(session.client, "cipher", ""),
-                "connection_attributes": parse_attributes(session.attributes),
-                "sescmd_history_len": len(session.history),
-                "sescmd_history_stored_responses": len(session.history.responses),
-                "sescmd_history_stored_metadata": len(session.statements),
-            },
-            "queries": list(session.queries or ()),
-            "log": list(session.trace.lines) if session.trace is not None else [],
-            "trx": {"active": session.trx.active, "read_only": session.trx.read_only},
-            "router": session.router.diagnostics(),
-        }
+        return answer(self, what, args)
 
     # -- life
 
