@@ -43,6 +43,8 @@ def test_explain_route(product: Any) -> None:
         assert [row for row in found.values() if row[0] == "chosen"]
         found = {row[0]: row[1:] for row in rows(connection, "explain  route INSERT INTO visits VALUES (1)")}
         assert found["target"][0] == "primary" and found[primary][0] == "chosen"
+        found = {row[0]: row[1:] for row in rows(connection, "EXPLAIN ROUTE START TRANSACTION READ ONLY")}
+        assert found["target"] == ("replica", "the open transaction is READ ONLY")
         found = {row[0]: row[1] for row in rows(connection, "EXPLAIN ROUTE SET @a = 1")}
         assert found["target"] == "all servers"
         run(connection, "BEGIN")
@@ -348,3 +350,14 @@ def test_a_transaction_keeps_its_connection(product: Any, service: Callable[...,
             assert value(one, "SELECT COUNT(*) FROM shared") == 2
     finally:
         product.ctl("alter", "server", primary.name, "max_routing_connections=0")
+
+
+def test_the_hottest_statements_are_shown(product: Any) -> None:
+    """GET maxscale/query_classifier/cache: merged over the workers, with what is known of each."""
+    with product.connect() as connection:
+        for number in range(20):
+            run(connection, f"SELECT 'hot statement', {number}")
+    entries = product.get("maxscale/query_classifier/cache?top=100")["data"]
+    found = [each for each in entries if each["id"].startswith("SELECT ?,")]
+    assert found and found[0]["attributes"]["hits"] >= 19
+    assert found[0]["attributes"]["classification"]["operation"] == "sql::OP_SELECT"

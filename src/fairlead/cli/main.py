@@ -12,6 +12,7 @@ from fairlead import __version__
 COMMANDS = {
     "serve": "fairlead.cli.process:serve",
     "check": "fairlead.cli.process:check",
+    "explain": "fairlead.cli.explaining:explain",
     "keys": "fairlead.cli.passwords:keys",
     "passwd": "fairlead.cli.passwords:passwd",
     "ctl": "fairlead.cli.ctl.app:ctl",

@@ -10,6 +10,7 @@ from fairlead.protocol.handshake import parse_attributes
 from fairlead.routers.readwritesplit.causal import forget_position
 from fairlead.session.backend import STATE_NAMES
 from fairlead.session.session import Session
+from fairlead.sql.types import mask_text, operation_text, result_text
 from fairlead.workers.pauses import open_transactions
 
 if TYPE_CHECKING:
@@ -56,6 +57,23 @@ def _reset_gtid(plane: Plane, args: Args) -> bool:
     return True
 
 
+def _classifier_cache(plane: Plane, args: Args) -> list[dict[str, Any]]:
+    """The hottest entries of this worker."""
+    return [
+        {
+            "canonical": info.canonical.decode("utf-8", "replace"),
+            "hits": hits,
+            "classification": {
+                "parse_result": result_text(info.parse_result),
+                "type_mask": mask_text(info.type_mask),
+                "operation": operation_text(info.operation),
+                "size": size,
+            },
+        }
+        for info, hits, size in plane.classifier.cache.top(int(args["top"]))
+    ]
+
+
 def _close_listener_sessions(plane: Plane, args: Args) -> bool:
     service, listener = args.get("service"), args.get("listener")
     for session in list(plane.sessions.values()):
@@ -79,6 +97,7 @@ _ANSWERS: dict[str, Callable[[Plane, Args], Any]] = {
     "pause": _pause,
     "resume": _resume,
     "reset_gtid": _reset_gtid,
+    "classifier_cache": _classifier_cache,
     "close_listener_sessions": _close_listener_sessions,
     "threads": _threads,
 }

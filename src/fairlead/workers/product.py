@@ -298,7 +298,12 @@ class SupervisedProduct:
         }
 
     async def classifier_cache(self, top: int) -> list[dict[str, Json]]:
-        return []
+        merged: dict[str, dict[str, Json]] = {}
+        for entries in (await self._ask("classifier_cache", {"top": top})).values():
+            for entry in entries:
+                known = merged.setdefault(entry["canonical"], {**entry, "hits": 0})
+                known["hits"] += entry["hits"]
+        return sorted(merged.values(), key=lambda entry: -entry["hits"])[:top]
 
     async def memory(self) -> dict[str, int]:
         board = self.board

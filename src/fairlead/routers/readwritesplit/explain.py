@@ -53,7 +53,7 @@ def explain(router: RwsSession, info: QueryInfo) -> list[tuple[str, str, str]]:
     trx = router.session.trx
     begins = info.type_mask & TYPE_BEGIN_TRX != 0
     active = trx.active and not trx.ending
-    read_only = trx.read_only if active else begins and info.type_mask & TYPE_READONLY != 0
+    read_only = trx.read_only if active else begins and info.trx_mask & TYPE_READONLY != 0
     on_all = router.config.variables_on_all
     decision = decide(info.type_mask, False, router.locked, active or begins, read_only, on_all)
     if decision & TARGET_MASK == TARGET_SLAVE:
