@@ -17,6 +17,7 @@ is not taken.
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any
 
 from fairlead.cluster.board import V_REPLAYED, V_TRX_TOO_LARGE, worker_service_index
@@ -31,7 +32,8 @@ from fairlead.protocol.tracker import R_OK
 from fairlead.session.backend import Backend
 from fairlead.session.statement import Statement
 from fairlead.session.tap import ReplyTap
-from fairlead.sql.types import TYPE_COMMIT, TYPE_ENABLE_AUTOCOMMIT, TYPE_MASTER_READ, TYPE_WRITE
+from fairlead.sql.info import QueryInfo
+from fairlead.sql.types import TYPE_COMMIT, TYPE_ENABLE_AUTOCOMMIT, TYPE_MASTER_READ
 
 if TYPE_CHECKING:
     from fairlead.routers.readwritesplit.router import RwsSession
@@ -54,7 +56,20 @@ _WAITING = WAITING
 _REPEATING = REPEATING
 _RESUMING = RESUMING
 _COMMITS = TYPE_COMMIT | TYPE_ENABLE_AUTOCOMMIT
-_IMPLICIT = TYPE_WRITE | TYPE_COMMIT
+# Statements that leave an open transaction open; all others are taken to commit it.
+_STAYS_OPEN = re.compile(
+    rb"[\s(]*(select|insert|update|delete|replace|with|values|savepoint|release|rollback|commit|begin|use|show"
+    rb"|desc|describe|explain|do|prepare|deallocate|start\s+transaction|load\s+(data|xml)"
+    rb"|set\b(?!\s+(password|default\s+role)))\b",
+    re.IGNORECASE,
+)
+# A procedure may commit and begin in between, which nobody sees; XA is not one server's alone.
+_UNREPEATABLE = re.compile(rb"\s*(call|xa)\b", re.IGNORECASE)
+
+
+def _may_commit(info: QueryInfo) -> bool:
+    """Whether executing the statement may commit the transaction that is open."""
+    return info.temp_table is None and _STAYS_OPEN.match(info.canonical) is None
 
 
 class Logged:
@@ -150,9 +165,9 @@ class Replay(ReplyTap):
         info = statement.info
         self.commits = False
         if info is not None:
-            mask = info.type_mask
-            implicit = mask & _IMPLICIT == _IMPLICIT or self.session.trx.again
-            self.commits = info.trx_mask & _COMMITS != 0 or implicit
+            self.commits = info.trx_mask & _COMMITS != 0 or self.session.trx.again or _may_commit(info)
+            if _UNREPEATABLE.match(info.canonical):
+                self.unfit = self.unfit or "it calls a procedure or is distributed"
             if info.multi:
                 self.unfit = self.unfit or "it contains several statements in one"
             if info.chain:
