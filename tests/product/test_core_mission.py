@@ -260,3 +260,41 @@ def test_14_nothing_is_routed_after_a_failed_replay(product: Any, service: Calla
         connection._force_close()
     time.sleep(0.5)
     assert primary.value("SELECT COUNT(*) FROM demo.late") == 0
+
+
+EXECUTING = (
+    "SELECT COUNT(*) FROM information_schema.processlist WHERE USER = 'app' AND INFO LIKE '%SLEEP(1)%'"
+)
+
+
+def test_a_transaction_with_ddl_is_not_repeated(product: Any, service: Callable[..., int]) -> None:
+    """What was before a statement that commits implicitly is written once, whatever is lost."""
+    from cluster import wait_until
+
+    port = service(transaction_replay="true")
+    primary = product.cluster.primary
+    slow = "CREATE TABLE made (id INT) SELECT SLEEP(1) AS s"
+    with product.connect(port) as connection:
+        run(connection, "CREATE OR REPLACE TABLE once (id INT)", "DROP TABLE IF EXISTS made")
+        run(connection, "BEGIN", "INSERT INTO once VALUES (1)")
+        connection._execute_command(3, slow)
+        wait_until(lambda: primary.value(EXECUTING), "it is executing", 10)
+        kill_connections(primary)
+        with pytest.raises((pymysql.err.MySQLError, OSError)):
+            connection._read_ok_packet()
+        connection._force_close()
+    time.sleep(1.5)
+    assert primary.value("SELECT COUNT(*) FROM demo.once") == 1
+
+
+def test_text_statements_take_part_in_a_replay(product: Any, service: Callable[..., int]) -> None:
+    """EXECUTE counts as what was prepared."""
+    port = service(transaction_replay="true")
+    primary = product.cluster.primary
+    with product.connect(port) as connection:
+        run(connection, "CREATE OR REPLACE TABLE texts (id INT)")
+        run(connection, "PREPARE p FROM 'INSERT INTO texts VALUES (?)'")
+        run(connection, "SET @n = 7", "BEGIN", "EXECUTE p USING @n")
+        kill_connections(primary)
+        run(connection, "EXECUTE p USING @n", "COMMIT")
+    assert primary.value("SELECT COUNT(*) FROM demo.texts WHERE id = 7") == 2

@@ -33,7 +33,7 @@ from fairlead.session.backend import Backend
 from fairlead.session.statement import Statement
 from fairlead.session.tap import ReplyTap
 from fairlead.sql.info import QueryInfo
-from fairlead.sql.types import TYPE_COMMIT, TYPE_ENABLE_AUTOCOMMIT, TYPE_MASTER_READ
+from fairlead.sql.types import OP_EXECUTE, TYPE_COMMIT, TYPE_ENABLE_AUTOCOMMIT, TYPE_MASTER_READ
 
 if TYPE_CHECKING:
     from fairlead.routers.readwritesplit.router import RwsSession
@@ -164,6 +164,9 @@ class Replay(ReplyTap):
             self.recording = True
         info = statement.info
         self.commits = False
+        if info is not None and info.operation == OP_EXECUTE:
+            # What the text of its PREPARE does counts, if that is known.
+            info = self.session.named.get(info.prepare_name.lower()) or info
         if info is not None:
             self.commits = info.trx_mask & _COMMITS != 0 or self.session.trx.again or _may_commit(info)
             if _UNREPEATABLE.match(info.canonical):
