@@ -43,6 +43,8 @@ class Node:
         self.slot = slot
         self.is_primary = is_primary
         self.up = True
+        # It takes connections and refuses logins.
+        self.full = False
         self.lag_us = 0
         self.connections: dict[int, ServerConnection] = {}
         self._last_thread = slot * 100_000
@@ -164,6 +166,11 @@ class ServerConnection(Peer):
     def _login(self, payload: bytes) -> None:
         request = fmt.login_request(payload)
         self.capabilities = request.capabilities
+        if self.node.full:
+            self.send(fmt.packet(2, fmt.error(1040, "Too many connections", "08004")))
+            self.ended("full")
+            self.hang_up()
+            return
         if not self._known(request.user, request.token):
             self.send(fmt.packet(2, fmt.error(1045, "Access denied", "28000")))
             self.ended("refused")

@@ -289,3 +289,32 @@ def test_a_read_only_transaction_sees_what_was_written_before(seed: int, mode: s
     run_until(world, lambda: client.heard[-1][0].startswith("SELECT"))
     assert client.heard[-1][1].rows[0][2] == "second"
     assert not world.findings
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"delayed_retry": True},
+        {"delayed_retry": True, "master_failure_mode": "error_on_write"},
+        {"transaction_replay": True, "delayed_retry": True, "transaction_replay_timeout": 5_000},
+        {"causal_reads": "universal"},
+        {"causal_reads": "universal", "delayed_retry": True},
+    ],
+)
+@pytest.mark.parametrize("statement", ["INSERT INTO log VALUES ('w')", "SELECT 'r', v FROM t WHERE id = 1"])
+def test_a_server_that_refuses_every_login_ends_the_waiting(
+    values: dict[str, object], statement: str
+) -> None:
+    """It takes connections, so each attempt looks like a success: the time to wait goes on all the same."""
+    world = world_of(1)
+    set_parameters(world, lazy_connect=True, master_reconnection=True, delayed_retry_timeout=3_000, **values)
+    for node in world.nodes:
+        node.full = True
+    client = Scripted(world, 1, [[statement]])
+    world.clients = [client]
+    world.disturbed = True
+    client.done = True
+    client.connect()
+    run_until(world, lambda: client.state == "gone" or bool(client.heard))
+    assert world.clock.now < 30_000_000
+    assert not world.findings

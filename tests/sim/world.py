@@ -347,6 +347,8 @@ class World:
 
     def backend_refused(self, backend: Any) -> None:
         """A server refused a login: the models know all users."""
+        if self.nodes[backend.slot].full:
+            return
         self.finding(f"{backend.server.name} refused a login")
 
     def server_blocks_us(self, server: Server, message: str) -> None:

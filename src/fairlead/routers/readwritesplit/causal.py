@@ -71,6 +71,8 @@ class Causal:
         self.held: Statement | None = None
         self._asked: Backend | None = None
         self._answer = bytearray()
+        # Until when the primary is asked again if it is lost (microseconds); 0: it has answered.
+        self._ask_until = 0
         self._probed: gtid.Position | None = None
         self._own = worker_service_index(self.session.host.worker, self.session.service.slot, V_GTIDS)
         self.session.watches_state = True
@@ -226,6 +228,7 @@ class Causal:
             if self.held is None or backend is not self._asked:
                 return
             statement = self._released()
+            self._ask_until = 0
             self._probed = self._read_answer() if ok else None
             self.router.tried.clear()
             if self._probed is None:
@@ -263,6 +266,11 @@ class Causal:
         if self.held is None or backend is not self._asked:
             return False
         statement = self._released()
+        now = self.session.client.poller.now_us
+        self._ask_until = self._ask_until or now + self.router.config.retry_timeout_ms * 1000
+        if now >= self._ask_until:
+            self.session.close("the primary does not tell its position", log=backend.failure)
+            return True
         if self.session.trx.active:
             self.session.close(
                 "Transaction is open", log=f"{backend.failure}. A read of a transaction was waiting for it"

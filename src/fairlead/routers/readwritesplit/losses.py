@@ -117,7 +117,7 @@ def _master_lost_text(router: RwsSession, lost: Backend) -> str:
 
 def _lost_write(router: RwsSession, lost: Backend) -> None:
     session = router.session
-    if lost.unsent is not None and router.config.delayed_retry and not session.trx.active:
+    if lost.unsent is not None and not session.trx.active and may_hold(router, lost.unsent):
         # Nothing of it was sent: it may wait for another primary.
         hold(router, _known(router, lost.unsent))
         return
@@ -159,8 +159,9 @@ def repeat_read(router: RwsSession, lost: Backend, why: str) -> None:
         return
     backend = router.open_slave()
     if backend is None:
-        if router.config.delayed_retry:
-            hold(router, kept_read(router))
+        statement = kept_read(router)
+        if may_hold(router, statement):
+            hold(router, statement)
             return
         session.close("no other server can take the read", log=lost.failure)
         return
@@ -257,7 +258,7 @@ def _try_held(router: RwsSession, held: Statement) -> None:
     result = router.to_target(held)
     if router.held is not None or session.closed:
         return
-    router.held_until = 0
+    # Until there is a reply the time goes on: a server may take connections and refuse to work.
     if result == ROUTED:
         router.after_master(held, held.type_mask)
     if session.waiting:
@@ -299,6 +300,7 @@ def no_master(router: RwsSession, statement: Statement) -> int:
     elif may_hold(router, statement) and _may_come_back(router):
         return hold(router, statement)
     if router.config.master_failure_mode == ERROR_ON_WRITE and (not trx.active or trx.starting):
+        router.held_until = 0
         if trx.active:
             trx.abandon()
         return session.answer_error(1290, "HY000", READ_ONLY_TEXT)

@@ -720,6 +720,7 @@ class RwsSession(RouterSession):
         if kind == _K_CLIENT:
             self.retriable = False
             self.command_packet = None
+            self.held_until = 0
             if self.replay is not None and (trx.active or self.trx_target is not None):
                 self.replay.done(backend)
                 if self.replay.hidden or session.closed:
