@@ -294,6 +294,7 @@ def test_a_read_only_transaction_sees_what_was_written_before(seed: int, mode: s
 @pytest.mark.parametrize(
     "values",
     [
+        {},
         {"delayed_retry": True},
         {"delayed_retry": True, "master_failure_mode": "error_on_write"},
         {"transaction_replay": True, "delayed_retry": True, "transaction_replay_timeout": 5_000},
@@ -301,13 +302,17 @@ def test_a_read_only_transaction_sees_what_was_written_before(seed: int, mode: s
         {"causal_reads": "universal", "delayed_retry": True},
     ],
 )
-@pytest.mark.parametrize("statement", ["INSERT INTO log VALUES ('w')", "SELECT 'r', v FROM t WHERE id = 1"])
+@pytest.mark.parametrize(
+    "statement",
+    ["INSERT INTO log VALUES ('w')", "SELECT 'r', v FROM t WHERE id = 1", "SET NAMES utf8mb4", "BEGIN"],
+)
+@pytest.mark.parametrize("lazy", [True, False])
 def test_a_server_that_refuses_every_login_ends_the_waiting(
-    values: dict[str, object], statement: str
+    values: dict[str, object], statement: str, lazy: bool
 ) -> None:
     """It takes connections, so each attempt looks like a success: the time to wait goes on all the same."""
     world = world_of(1)
-    set_parameters(world, lazy_connect=True, master_reconnection=True, delayed_retry_timeout=3_000, **values)
+    set_parameters(world, lazy_connect=lazy, master_reconnection=True, delayed_retry_timeout=3_000, **values)
     for node in world.nodes:
         node.full = True
     client = Scripted(world, 1, [[statement]])

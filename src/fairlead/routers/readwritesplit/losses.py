@@ -54,7 +54,7 @@ def backend_lost(router: RwsSession, lost: Backend, kind: int, permanent: bool) 
     if kind == K_CLIENT:
         router.tried.add(lost.index)
         if router.command_packet is not None:
-            _repeat_command(router)
+            _repeat_command(router, lost)
         elif router.retriable:
             repeat_read(router, lost, lost.failure)
         elif lost is router.master:
@@ -178,7 +178,7 @@ def revive(packet: bytearray, command: int) -> Statement:
     return statement
 
 
-def _repeat_command(router: RwsSession) -> None:
+def _repeat_command(router: RwsSession, lost: Backend) -> None:
     """The server whose reply to a session command was awaited is lost: take the reply of another."""
     session = router.session
     assert router.command_packet is not None
@@ -190,7 +190,10 @@ def _repeat_command(router: RwsSession) -> None:
     replier = router.replier()
     if replier is None:
         session.close(
-            "no server is left for a session command", log="No valid candidates for a session command"
+            "no server is left for a session command",
+            log=f"No valid candidates for a session command. {lost.failure}",
+            code=1927 if lost.last_error else 0,
+            message=lost.failure,
         )
         return
     if entry_id and replier.ps_ids.get(entry_id):

@@ -642,7 +642,6 @@ class RwsSession(RouterSession):
         for backend in session.backends:
             if backend.in_use() and self.board.server(backend.slot, _STATUS) & _USABLE == _RUNNING:
                 return backend
-        self.tried.clear()
         if not self.can_recover():
             return None
         if self.config.master_accept_reads and self.config.master_reconnection:
