@@ -34,8 +34,13 @@ def test_merge_never_goes_back() -> None:
 
 @pytest.mark.parametrize(
     ("has", "wanted", "reached"),
-    [("0-1-5", "", True), ("0-1-5", "0-1-5", True), ("0-1-4", "0-1-5", False), ("0-1-9", "0-1-5,1-1-1", False)],
-)  # fmt: skip
+    [
+        ("0-1-5", "", True),
+        ("0-1-5", "0-1-5", True),
+        ("0-1-4", "0-1-5", False),
+        ("0-1-9", "0-1-5,1-1-1", False),
+    ],
+)
 def test_reaches(has: str, wanted: str, reached: bool) -> None:
     assert gtid.reaches(gtid.parse(has), gtid.parse(wanted)) is reached
 
