@@ -361,3 +361,24 @@ def test_the_hottest_statements_are_shown(product: Any) -> None:
     found = [each for each in entries if each["id"].startswith("SELECT ?,")]
     assert found and found[0]["attributes"]["hits"] >= 19
     assert found[0]["attributes"]["classification"]["operation"] == "sql::OP_SELECT"
+
+
+def test_a_connection_to_the_old_address_is_not_pooled(
+    product: Any, service: Callable[..., int], pooling: None
+) -> None:
+    """A session that began before the server was changed does not leave its connection to others."""
+    from cluster import wait_until
+
+    primary = product.cluster.primary
+    port = service("readconnroute", primary.name)
+    connection = product.connect(port)
+    before = value(connection, "SELECT CONNECTION_ID()")
+    product.ctl("alter", "server", primary.name, "address=localhost")
+    try:
+        connection.close()
+        alive = f"SELECT COUNT(*) FROM information_schema.processlist WHERE ID = {before}"
+        wait_until(lambda: primary.value(alive) == 0, "it is closed", 5)
+        with product.connect(port) as connection:
+            assert value(connection, "SELECT CONNECTION_ID()") != before
+    finally:
+        product.ctl("alter", "server", primary.name, "address=127.0.0.1")

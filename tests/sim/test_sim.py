@@ -10,11 +10,11 @@ import pytest
 
 from fairlead.cluster.board import S_CONNECTIONS
 from fairlead.protocol.constants import COM_QUERY
-from fairlead.routers.readwritesplit.losses import revive
 from fairlead.routers.readwritesplit.router import RwsSession
 from fairlead.session.backend import K_CLIENT
 from fairlead.session.history import History
 from fairlead.session.session import Session
+from fairlead.session.statement import Statement
 
 from .run import report
 from .world import World
@@ -82,7 +82,7 @@ class RepeatsWrites(RwsSession):
         session = self.session
         if kind == K_CLIENT and self.written is not None and not session.closed:
             if session.open_backend(backend):
-                session.send(backend, revive(self.written, COM_QUERY), 0, False)
+                session.send(backend, Statement.of(bytearray(self.written), COM_QUERY), 0, False)
                 return
         super().backend_lost(backend, kind, command, reason, permanent)
 

@@ -303,12 +303,7 @@ class Backend(Handler):
         """The client's command that waits here, if nothing of it has been sent."""
         for packet, command, kind, entry_id, ps_id in self.backlog:
             if kind == K_CLIENT and not entry_id:
-                statement = Statement()
-                statement.buf = packet
-                statement.end = len(packet)
-                statement.command = command
-                statement.ps_id = ps_id
-                return statement
+                return Statement.of(packet, command, ps_id)
         return None
 
     def owed(self) -> int:

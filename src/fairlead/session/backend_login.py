@@ -52,27 +52,16 @@ class ReusedLogin:
 
     def feed(self, buf: bytearray, start: int, end: int) -> int:
         """Data of the server; returns what was consumed."""
-        if end - start < 4:
-            return start
-        length = buf[start] | buf[start + 1] << 8 | buf[start + 2] << 16
-        if length > SERVER_PACKET_BYTES_MAX:
-            self.session.backend_gone(self.backend, f"the server announced a login packet of {length} bytes")
-            return end
-        if end - start < 4 + length:
-            return start
         try:
-            answer = self._change.answer(bytes(buf[start + 4 : start + 4 + length]), buf[start + 3])
+            consumed, answer = self._change.feed(buf, start, end)
         except ProtocolError as error:
             self.session.backend_login_failed(self.backend, error.errno, error.message)
             return end
         if answer:
             self._send(answer)
-        elif start + 4 + length != end:
-            self.session.backend_gone(self.backend, "the server sent data that nobody asked for")
-            return end
-        else:
+        elif self._change.done:
             self.session.backend_logged_in(self.backend)
-        return start + 4 + length
+        return consumed
 
     def _send(self, data: bytes) -> None:
         if self.backend.channel is not None:

@@ -20,7 +20,7 @@ class Server:
     as long as that is configured.
     """
 
-    __slots__ = ("definition", "facts", "name", "pools", "service", "slot", "tls")
+    __slots__ = ("changed_us", "definition", "facts", "name", "pools", "service", "slot", "tls")
 
     def __init__(self, definition: ServerDef) -> None:
         self.name = definition.name
@@ -30,6 +30,8 @@ class Server:
         self.tls: Any = None
         # It is a service: its name.
         self.service = ""
+        # When its configuration was changed last: connections from before may lead elsewhere.
+        self.changed_us = 0
         # Connections to it may go from session to session.
         self.pools = False
 

@@ -32,6 +32,16 @@ class Statement:
         self.prepared: Prepared | None = None
         self.has_types = False
 
+    @staticmethod
+    def of(packet: bytearray, command: int, ps_id: int = 0) -> Statement:
+        """A command whose packet was kept, to be sent again; the packet is the statement's from now on."""
+        statement = Statement()
+        statement.buf = packet
+        statement.end = len(packet)
+        statement.command = command
+        statement.ps_id = ps_id
+        return statement
+
     def kept(self) -> Statement:
         """A copy with bytes of its own, which may be kept."""
         copy = Statement()

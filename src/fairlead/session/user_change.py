@@ -11,6 +11,8 @@ from fairlead.protocol.constants import CLIENT_CONNECT_ATTRS, CLIENT_PLUGIN_AUTH
 from fairlead.protocol.errors import ProtocolError
 from fairlead.protocol.handshake import ChangeUserRequest, build_change_user, parse_auth_switch
 
+# An answer of a server longer than this is nonsense, in bytes.
+ANSWER_BYTES_MAX = 16 * 1024
 _PLUGIN = "mysql_native_password"
 
 
@@ -41,6 +43,7 @@ class UserChange:
 
     def __init__(self, credentials: Credentials, scramble: bytes, capabilities: int) -> None:
         self.credentials = credentials
+        self.done = False
         self._scramble = scramble
         self._capabilities = capabilities & ~CLIENT_CONNECT_ATTRS
         if credentials.attributes:
@@ -58,6 +61,25 @@ class UserChange:
             attributes_raw=who.attributes,
         )
         return packets.frame(0, build_change_user(request, self._capabilities | CLIENT_PLUGIN_AUTH))
+
+    def feed(self, buf: bytearray, start: int, end: int) -> tuple[int, bytes]:
+        """Data of the server: up to where it is consumed, and what to send. `done` says when it has agreed.
+
+        ProtocolError if it refuses, or says what it must not.
+        """
+        if end - start < 4:
+            return start, b""
+        length = buf[start] | buf[start + 1] << 8 | buf[start + 2] << 16
+        if length > ANSWER_BYTES_MAX:
+            raise ProtocolError(2027, "HY000", f"the server announced a login packet of {length} bytes")
+        after = start + 4 + length
+        if end < after:
+            return start, b""
+        answer = self.answer(bytes(buf[start + 4 : after]), buf[start + 3])
+        self.done = not answer
+        if self.done and after != end:
+            raise ProtocolError(2027, "HY000", "the server sent data that nobody asked for")
+        return after, answer
 
     def answer(self, payload: bytes, sequence: int) -> bytes:
         """What to send to this packet of the server; empty if it has agreed. ProtocolError if it refuses."""

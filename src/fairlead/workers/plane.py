@@ -300,6 +300,7 @@ class Plane:
             server = self._new_servers[definition.name]
             if server.definition.params != definition.params:
                 self.pool.drop(server)
+                server.changed_us = self.poller.now_us
             server.definition = definition
             server.pools = _pools(definition.params)
             server.tls = server_context(definition.params) if definition.params.get("ssl") else None

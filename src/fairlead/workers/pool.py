@@ -55,8 +55,6 @@ _QUIT = b"\x01\x00\x00\x00\x01"
 RESET_TIMEOUT_MS = 5_000
 # While somebody waits a place is looked for so often, in milliseconds: another worker may have made one.
 LOOK_MS = 100
-# An answer of a server longer than this is nonsense, in bytes.
-ANSWER_BYTES_MAX = 16 * 1024
 
 
 class Idle(Handler):
@@ -87,29 +85,20 @@ class Idle(Handler):
 
     def on_data(self, buf: bytearray, start: int, end: int) -> int:
         """The answers to the reset."""
-        if end - start < 4:
-            return start
-        length = buf[start] | buf[start + 1] << 8 | buf[start + 2] << 16
-        change = self._change
-        if self.clean or change is None or length > ANSWER_BYTES_MAX:
+        if self.clean or self._change is None:
             self.pool.discard(self)
             return end
-        if end - start < 4 + length:
-            return start
-        payload = bytes(buf[start + 4 : start + 4 + length])
         try:
-            answer = change.answer(payload, buf[start + 3])
+            consumed, answer = self._change.feed(buf, start, end)
         except ProtocolError:
             self.pool.discard(self)
             return end
         if answer:
             self.channel.send(bytearray(answer), 0, len(answer))
-        elif start + 4 + length != end:
-            self.pool.discard(self)
-        else:
+        elif self._change.done:
             self.clean = True
             self.pool.is_clean(self)
-        return start + 4 + length
+        return consumed
 
     def on_closed(self, reason: str) -> None:
         """The server has hung up."""
@@ -168,6 +157,9 @@ class Pool:
         if len(idle) >= self._limit(server) and not self.is_waited_for(server.slot):
             return False
         if not backend.scramble or backend.pending or backend.backlog or backend.channel is None:
+            return False
+        if backend.opened_us <= server.changed_us:
+            # It leads to where the server was before its address was changed.
             return False
         kept = Idle(self, server, session, backend)
         backend.release(lent)

@@ -144,9 +144,8 @@ def _known(router: RwsSession, statement: Statement) -> Statement:
 
 def kept_read(router: RwsSession) -> Statement:
     """The read that is kept for repeating it elsewhere."""
-    statement = revive(router.retry_packet, router.retry_command)
-    statement.ps_id = router.retry_ps
-    return _known(router, statement)
+    packet = bytearray(router.retry_packet)
+    return _known(router, Statement.of(packet, router.retry_command, router.retry_ps))
 
 
 def repeat_read(router: RwsSession, lost: Backend, why: str) -> None:
@@ -169,15 +168,6 @@ def repeat_read(router: RwsSession, lost: Backend, why: str) -> None:
     router.write(backend, kept_read(router), True)
 
 
-def revive(packet: bytearray, command: int) -> Statement:
-    """A command whose packet was kept, to be sent again."""
-    statement = Statement()
-    statement.buf = bytearray(packet)
-    statement.end = len(packet)
-    statement.command = command
-    return statement
-
-
 def _repeat_command(router: RwsSession, lost: Backend) -> None:
     """The server whose reply to a session command was awaited is lost: take the reply of another."""
     session = router.session
@@ -198,7 +188,7 @@ def _repeat_command(router: RwsSession, lost: Backend) -> None:
         return
     if entry_id and replier.ps_ids.get(entry_id):
         replier.forget_statement(entry_id)
-    session.send(replier, revive(packet, command), entry_id, True)
+    session.send(replier, Statement.of(bytearray(packet), command), entry_id, True)
 
 
 # -- an error that is not for the client

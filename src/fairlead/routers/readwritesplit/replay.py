@@ -88,11 +88,7 @@ class Logged:
 
     def revived(self) -> Statement:
         """The statement, to be sent again."""
-        statement = Statement()
-        statement.buf = bytearray(self.packet)
-        statement.end = len(self.packet)
-        statement.command = self.command
-        statement.ps_id = self.ps_id
+        statement = Statement.of(bytearray(self.packet), self.command, self.ps_id)
         statement.replies = self.replies
         return statement
 
@@ -301,7 +297,7 @@ class Replay(ReplyTap):
         self.session.host.call_later(PAUSE_MS if again else 0, self._look)
         return ""
 
-    def move(self, statement: Statement, sent: bool = False) -> int:
+    def move(self, statement: Statement) -> int:
         """Repeat the transaction elsewhere and execute the statement, which has not been sent yet, there.
 
         Returns whether that is possible.
