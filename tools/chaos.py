@@ -20,6 +20,7 @@ from collections import Counter
 from typing import Any
 
 import pymysql
+
 from cluster import Cluster, ClusterError, Server, wait_until
 from demo import Demo, say
 

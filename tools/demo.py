@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pymysql
+
 from cluster import (
     APP_PASSWORD,
     APP_USER,

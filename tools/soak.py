@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pymysql
+
 from cluster import Cluster, ClusterError, wait_until
 from demo import Demo, say
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pymysql
 import pytest
-from cluster import APP_PASSWORD, APP_USER, DATABASE
 
+from cluster import APP_PASSWORD, APP_USER, DATABASE
 from fairlead.protocol import auth, packets
 from fairlead.protocol.constants import (
     BASE_CAPABILITIES,
