@@ -93,6 +93,14 @@ def cold() -> Callable[[], object]:
     return lambda: classifier.classify(buf, 1, end)
 
 
+def collecting() -> Callable[[], object]:
+    from fairlead.sql.fields import FieldCollector
+
+    collector = FieldCollector()
+    buf = bytearray(SELECT)
+    return lambda: collector.collect(buf, False, False, False, 0)
+
+
 def setting() -> Callable[[], object]:
     from fairlead.sql.classifier import Classifier
 
@@ -317,6 +325,7 @@ MICROS = (
     Micro("classify, cold", ("fairlead.sql.parser", "fairlead.sql.statements"), cold),
     Micro("classify SET, cold", ("fairlead.sql.settings",), setting),
     Micro("classify CREATE, cold", ("fairlead.sql.schema",), defining),
+    Micro("fields and functions", ("fairlead.sql.expressions", "fairlead.sql.fields"), collecting),
     Micro("track an OK", ("fairlead.protocol.tracker",), tracking),
     Micro("compare parameter types", ("fairlead.protocol.statements",), types),
     Micro("token of a password", ("fairlead.protocol.auth",), token),

@@ -13,6 +13,8 @@ COMPILED_MODULES = [
     "fairlead.sql.settings",
     "fairlead.sql.schema",
     "fairlead.sql.statements",
+    "fairlead.sql.expressions",
+    "fairlead.sql.fields",
     "fairlead.sql.classifier",
     "fairlead.protocol.auth",
     "fairlead.protocol.packets",

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pymysql
 import pytest
@@ -382,3 +383,24 @@ def test_a_connection_to_the_old_address_is_not_pooled(
             assert value(connection, "SELECT CONNECTION_ID()") != before
     finally:
         product.ctl("alter", "server", primary.name, "address=127.0.0.1")
+
+
+def test_what_a_statement_uses_is_shown(product: Any) -> None:
+    """GET maxscale/query_classifier/classify: fields, functions with their columns, and `ctl classify`."""
+    sql = "SELECT x.a, concat(x.b, upper(c)) FROM d.t x WHERE x.a = 1"
+    found = product.get(f"maxscale/query_classifier/classify?sql={quote(sql)}")["data"]["attributes"]
+    assert found == {
+        "canonical": "SELECT x.a, concat(x.b, upper(c)) FROM d.t x WHERE x.a = ?",
+        "fields": ["d.t.a", "d.t.b", "c"],
+        "functions": [
+            {"name": "concat", "arguments": ["d.t.b"]},
+            {"name": "upper", "arguments": ["c"]},
+            {"name": "=", "arguments": ["d.t.a"]},
+        ],
+        "operation": "sql::OP_SELECT",
+        "parse_result": "Parser::Result::PARSED",
+        "type_mask": "sql::TYPE_READ",
+    }
+    nonsense = product.get("maxscale/query_classifier/classify?sql=hello")["data"]["attributes"]
+    assert nonsense == {"parse_result": "Parser::Result::INVALID"}
+    assert "d.t.b" in product.ctl("classify", sql)

@@ -12,6 +12,7 @@ cdef class Classifier:
     cdef public int sql_mode
     cdef Digest _digest
     cdef StatementParser _parser
+    cdef object _collector
 
     @cython.locals(digest=Digest, info=CQueryInfo, known=CQueryInfo, mode=int, kind=int, split=bint)
     cpdef CQueryInfo classify(self, bytearray buf, Py_ssize_t start, Py_ssize_t end, bint prepare=*, int sql_mode=*)

@@ -7,6 +7,7 @@ import re
 
 from fairlead.sql.cache import Cache
 from fairlead.sql.digest import Digest
+from fairlead.sql.fields import Collected, FieldCollector
 from fairlead.sql.info import KillInfo, QueryInfo
 from fairlead.sql.statements import StatementParser
 from fairlead.sql.tokens import T_END, T_SEMI
@@ -40,6 +41,7 @@ class Classifier:
         self.sql_mode = sql_mode
         self._digest = Digest()
         self._parser = StatementParser()
+        self._collector = FieldCollector()
 
     @property
     def hits(self) -> int:
@@ -98,6 +100,17 @@ class Classifier:
         """Classify a statement given as text."""
         buf = bytearray(sql.encode("utf-8", "surrogateescape"))
         return self.classify(buf, 0, len(buf))
+
+    def collect(
+        self, buf: bytearray, start: int, end: int, sql_mode: int = -1, options: int = 0
+    ) -> Collected:
+        """The columns and functions that `buf[start:end]` uses: the deeper look, not cached. `options`:
+        STRING_AS_FIELD, STRING_ARG_AS_FIELD of `expressions`."""
+        mode = self.sql_mode if sql_mode < 0 else sql_mode
+        text = bytearray(buf[start:end])
+        return self._collector.collect(
+            text, mode & _ORACLE != 0, mode & _ANSI != 0, mode & _PLAIN != 0, options
+        )
 
     def canonical(self, buf: bytearray, start: int, end: int, sql_mode: int = -1) -> bytes:
         """The canonical form alone."""

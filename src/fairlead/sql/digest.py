@@ -40,6 +40,9 @@ class Digest:
         self.length = 0
         self.hash = 0
         self.ambiguous = False
+        # While this is a list, `run` puts in where each literal was: (position of its `?` in the form, the
+        # sign that went with it or 0, begin and end of the rest of it in the text).
+        self.spans: list[tuple[int, int, int, int]] | None = None
 
     def canonical(self) -> bytes:
         """The canonical form as an object of its own."""
@@ -63,6 +66,7 @@ class Digest:
         n = 0
         joined = -1
         ambiguous = False
+        noted = self.spans is not None
         self.ambiguous = False
         while i < end:
             c = p[i]
@@ -93,12 +97,16 @@ class Digest:
                     n += 1
                     i += 1
                     continue
+                sign = 0
                 if n > 1 and (before == 43 or before == 45):
                     j2 = n - 2
                     while j2 >= 0 and out[j2] <= 32:
                         j2 -= 1
                     if j2 >= 0 and _BEFORE_SIGN[out[j2]]:
                         n -= 1
+                        sign = before
+                if noted:
+                    self.note(n, sign, i, j)
                 out[n] = 63
                 n += 1
                 i = j
@@ -113,6 +121,8 @@ class Digest:
                         n += 1
                         i += 1
                 else:
+                    if noted:
+                        self.note(n, 0, i, j)
                     out[n] = 63
                     n += 1
                     i = j
@@ -167,25 +177,39 @@ class Digest:
         self.hash = self._hash(out, n, seed)
         return n
 
+    def note(self, position: int, sign: int, begin: int, end: int) -> None:
+        """Remember where a literal was; `sign`: the character in front that went with it or 0."""
+        if self.spans is not None:
+            self.spans.append((position, sign, begin, end))
+
     def _keep_apart(self, out: bytearray, n: int, c: int) -> int:
         """A comment went before `c`: make sure that what now meets does not read as the start of a new
         comment."""
-        if n > 0 and ((out[n - 1] == 47 and c == 42) or (out[n - 1] == 45 and c == 45)):
+        if n > 0 and out[n - 1] == 47 and c == 42:
             out[n] = 32
             return n + 1
-        if n > 1 and c == 32 and out[n - 1] == 45 and out[n - 2] == 45:
-            if n > 2 and out[n - 3] == 45:
-                # There is no room to part all of them: every second one goes.
-                self.ambiguous = True
-                j = n - 2
-                while j >= 0 and out[j] == 45:
-                    out[j] = 32
-                    j -= 2 if j > 0 and out[j - 1] == 45 else n
-                return n
-            out[n - 1] = 32
-            out[n] = 45
-            return n + 1
+        if n == 0 or out[n - 1] != 45 or (c != 45 and c != 32):
+            return n
+        if n > 1 and out[n - 2] == 45:
+            n = self._part_dashes(out, n)
+        if c == 45:
+            out[n] = 32
+            n += 1
         return n
+
+    def _part_dashes(self, out: bytearray, n: int) -> int:
+        """The form ends with several dashes and a blank will follow: part them, or they begin a comment."""
+        if n > 2 and out[n - 3] == 45:
+            # There is no room to part all of them: every second one goes.
+            self.ambiguous = True
+            j = n - 2
+            while j >= 0 and out[j] == 45:
+                out[j] = 32
+                j -= 2 if j > 0 and out[j - 1] == 45 else n
+            return n
+        out[n - 1] = 32
+        out[n] = 45
+        return n + 1
 
     def _number(self, p: bytearray, i: int, end: int) -> int:
         """Position behind the number at `i`; `i` itself if these digits begin an identifier."""

@@ -52,7 +52,6 @@ cdef class Parser(Lexer):
     cdef int word(self, int i)
     @cython.locals(p="const unsigned char *")
     cdef bytes raw(self, int i)
-    @cython.locals(raw=bytes, kind=int, last=Py_ssize_t)
     cdef str name(self, int i)
     cdef bint is_name(self, int i)
     @cython.locals(depth=int)
@@ -76,3 +75,6 @@ cdef class Parser(Lexer):
     cdef int into(self, int i) except -1
     @cython.locals(kind=int, code=int, word=int, query=bint, scope=int)
     cdef int walk(self, int i, bint in_from, bint expect, int depth) except -1
+
+@cython.locals(last=Py_ssize_t)
+cpdef str unquoted(bytes raw, int kind)

@@ -157,17 +157,7 @@ class Parser(Lexer):
 
     def name(self, i: int) -> str:
         """Token `i` as a name or a text: quotes and escapes removed."""
-        raw = self.raw(i)
-        kind = self.kind[i]
-        if kind == T_USERVAR:
-            raw = raw[1:]
-        last = len(raw) - 1
-        if last > 0 and raw[0] == raw[last] and raw[:1] in (b"'", b'"', b"`"):
-            quote = raw[:1]
-            raw = raw[1:last].replace(quote + quote, quote)
-            if kind == T_STRING and b"\\" in raw:
-                raw = unescape(raw)
-        return raw.decode("utf-8", "replace")
+        return unquoted(self.raw(i), self.kind[i])
 
     def is_name(self, i: int) -> bool:
         """True if token `i` can stand where a name is expected."""
@@ -525,6 +515,19 @@ _ESCAPES = {
     ord("b"): b"\b",
     ord("Z"): b"\x1a",
 }
+
+
+def unquoted(raw: bytes, kind: int) -> str:
+    """A token of this kind as a name or a text: quotes and escapes removed."""
+    if kind == T_USERVAR:
+        raw = raw[1:]
+    last = len(raw) - 1
+    if last > 0 and raw[0] == raw[last] and raw[:1] in (b"'", b'"', b"`"):
+        quote = raw[:1]
+        raw = raw[1:last].replace(quote + quote, quote)
+        if kind == T_STRING and b"\\" in raw:
+            raw = unescape(raw)
+    return raw.decode("utf-8", "replace")
 
 
 def unescape(text: bytes) -> bytes:

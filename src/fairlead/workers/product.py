@@ -16,7 +16,7 @@ from fairlead.cluster.defs import ServerFacts, ServiceDef, Snapshot
 from fairlead.config.store import Change, ConfigStore
 from fairlead.routers.readwritesplit.causal import service_position
 from fairlead.sql.classifier import Classifier
-from fairlead.sql.types import mask_text, operation_text, result_text
+from fairlead.sql.types import RESULT_INVALID, mask_text, operation_text, result_text
 from fairlead.workers.inforce import NotApplied
 from fairlead.workers.pauses import PAUSE_MAX_MS
 from fairlead.workers.ports import (
@@ -287,11 +287,18 @@ class SupervisedProduct:
     async def classify(self, sql: str) -> dict[str, Json]:
         if len(sql) > CLASSIFY_CHARS_MAX:
             raise ProductError(f"The statement is longer than {CLASSIFY_CHARS_MAX} characters")
-        info = self._classifier.classify_text(sql)
+        text = bytearray(sql.encode("utf-8", "surrogateescape"))
+        info = self._classifier.classify(text, 0, len(text))
+        if info.parse_result == RESULT_INVALID:
+            return {"parse_result": result_text(info.parse_result)}
+        used = self._classifier.collect(text, 0, len(text))
         return {
             "canonical": info.canonical.decode("utf-8", "replace"),
-            "fields": [],
-            "functions": [{"name": name, "arguments": []} for name in info.functions],
+            "fields": list(dict.fromkeys(str(field) for field in used.fields)),
+            "functions": [
+                {"name": function.name, "arguments": [str(field) for field in function.fields]}
+                for function in used.functions
+            ],
             "operation": operation_text(info.operation),
             "parse_result": result_text(info.parse_result),
             "type_mask": mask_text(info.type_mask),
