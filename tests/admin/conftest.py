@@ -85,8 +85,8 @@ class FakeMonitors:
     def _slot(self, server: str) -> int:
         return next(each.slot for each in self._store.snapshot().servers if each.name == server)
 
-    async def set_state(self, server: str, state: str, force: bool) -> None:
-        self.calls.append(("set", server, state, str(force)))
+    async def set_state(self, server: str, state: str, force: bool, timeout_ms: int = 0) -> None:
+        self.calls.append(("set", server, state, str(force), *([str(timeout_ms)] if timeout_ms else [])))
         if state not in status.SETTABLE:
             raise ValueError(f"'{state}' is not a state")
         slot = self._slot(server)

@@ -352,6 +352,10 @@ def test_set_and_clear(api: Any, product: Any) -> None:
         ("set", "server1", "maintenance", "True"),
         ("clear", "server1", "maintenance"),
     ]
+    assert api.put("servers/server1/set?state=drain&timeout=1500ms").status_code == 204
+    assert product.monitors.calls[2:] == [("set", "server1", "drain", "False", "1500")]
+    for wrong in ("soon", "0s"):
+        assert "timeout" in api.details("PUT", f"servers/server1/set?state=drain&timeout={wrong}", 400)
     assert api.details("PUT", "servers/server1/set?state=odd", 400) == "'odd' is not a state"
     assert api.put("servers/server1/set").status_code == 400
     assert api.put("servers/nobody/set?state=drain").status_code == 404

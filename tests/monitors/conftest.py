@@ -150,7 +150,7 @@ class MemoryHost:
     def wall_clock(self) -> float:
         return time.time()
 
-    def hang_up(self, server: str, reason: str) -> None:
+    def hang_up(self, server: str, reason: str, gently: bool = False) -> None:
         self.hung_up.append((server, reason))
 
     def facts(self, facts: ServerFacts) -> None:

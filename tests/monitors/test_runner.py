@@ -12,6 +12,7 @@ import pytest
 
 from fairlead.cluster.board import LAG, RANK, STATUS
 from fairlead.cluster.defs import ListenerDef, Snapshot
+from fairlead.cluster.status import OVERDUE
 from fairlead.monitors.runner import wanted_variables
 
 M, S, R, D = "Master, Running", "Slave, Running", "Running", "Down"
@@ -56,6 +57,36 @@ def test_unmonitored_servers_take_any_state(play: Play) -> None:
         with pytest.raises(ValueError, match="no server"):
             await set_state("none", "running", False)
         assert world.monitors.server_attributes("server1")["version_string"] is None
+
+    class Nowhere:
+        port = 1
+
+    play([Nowhere()], scenario)
+
+
+def test_draining_has_a_deadline(play: Play) -> None:
+    """Then the workers are told, and the server stays overdue until draining is cleared."""
+
+    async def scenario(world: Any) -> None:
+        await world.monitors.apply(Snapshot(1, {}, servers=tuple(world.servers)))
+        monitors, slot = world.monitors, world.servers[0].slot
+        await monitors.set_state("server1", "running", False)
+        with pytest.raises(ValueError, match="goes with 'drain'"):
+            await monitors.set_state("server1", "maintenance", False, 10)
+        await monitors.set_state("server1", "drain", False, 10)
+        assert not world.board.server(slot, STATUS) & OVERDUE
+        await until(lambda: world.host.hung_up)
+        assert world.host.hung_up == [("server1", "Server 'server1' has been drained")]
+        assert world.board.server(slot, STATUS) & OVERDUE
+        assert world.state("server1") == "Drained, Running"
+        await monitors.clear_state("server1", "drain")
+        assert world.state("server1") == "Running" and not world.board.server(slot, STATUS) & OVERDUE
+        # Cleared before the deadline, or set anew: the old deadline is void.
+        await monitors.set_state("server1", "drain", False, 10)
+        await monitors.clear_state("server1", "drain")
+        await monitors.set_state("server1", "drain", False)
+        await asyncio.sleep(0.03)
+        assert not world.board.server(slot, STATUS) & OVERDUE and len(world.host.hung_up) == 1
 
     class Nowhere:
         port = 1

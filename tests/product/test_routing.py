@@ -404,3 +404,68 @@ def test_what_a_statement_uses_is_shown(product: Any) -> None:
     nonsense = product.get("maxscale/query_classifier/classify?sql=hello")["data"]["attributes"]
     assert nonsense == {"parse_result": "Parser::Result::INVALID"}
     assert "d.t.b" in product.ctl("classify", sql)
+
+
+# -- draining that ends
+
+
+def clients_of(product: Any, server: Any, connection: Any) -> int:
+    """Connections of this client's user to the server, as the server sees them."""
+    user = value(connection, "SELECT SUBSTRING_INDEX(CURRENT_USER(), '@', 1)")
+    others = f"user = '{user}' AND id <> CONNECTION_ID()"
+    sql = f"SELECT COUNT(*) FROM information_schema.processlist WHERE {others}"
+    return int(product.mariadb(sql, server.port)[-1])
+
+
+def test_a_drain_with_a_deadline_moves_idle_sessions(product: Any, service: Callable[..., int]) -> None:
+    """A session in nothing loses the connection at the deadline, one in a transaction behind COMMIT."""
+    from cluster import wait_until
+
+    port = service(max_slave_connections="1")
+    by_id = {each.id: each for each in product.cluster.servers}
+    with contextlib.ExitStack() as stack:
+        busy = stack.enter_context(product.connect(port))
+        run(busy, "START TRANSACTION READ ONLY")
+        server = by_id[value(busy, "SELECT @@server_id")]
+        others = [stack.enter_context(product.connect(port)) for _ in range(12)]
+        idle = next(each for each in others if value(each, "SELECT @@server_id") == server.id)
+        assert clients_of(product, server, idle) >= 2
+        try:
+            product.ctl("set", "server", server.name, "drain", "--deadline", "300ms")
+            # The idle one leaves without doing anything, the transaction stays.
+            wait_until(lambda: clients_of(product, server, busy) == 1, "the idle session has left", 5)
+            assert value(busy, "SELECT @@server_id") == server.id
+            assert value(idle, "SELECT @@server_id") != server.id
+            run(busy, "COMMIT")
+            wait_until(lambda: clients_of(product, server, idle) == 0, "the other one has left", 5)
+            assert value(busy, "SELECT @@server_id") != server.id
+            found = {row[0]: row[1:] for row in rows(idle, "EXPLAIN ROUTE SELECT 1")}
+            assert found[server.name] == ("not chosen", "it has been drained")
+        finally:
+            product.ctl("clear", "server", server.name, "drain")
+        wait_until(lambda: "Slave, Running" in str(product.get(f"servers/{server.name}")), "it is back", 5)
+
+
+def test_a_drain_ends_sessions_that_cannot_move(product: Any, service: Callable[..., int]) -> None:
+    """readconnroute: the session ends between two transactions, not in one."""
+    from cluster import wait_until
+
+    port = service("readconnroute", router_options="slave")
+    by_id = {each.id: each for each in product.cluster.servers}
+    with product.connect(port) as busy:
+        run(busy, "BEGIN")
+        server = by_id[value(busy, "SELECT @@server_id")]
+        try:
+            product.ctl("set", "server", server.name, "drain", "--deadline", "200ms")
+            with product.connect() as other:
+                wait_until(
+                    lambda: rows(other, "EXPLAIN ROUTE SELECT 1") and "drained" in str(
+                        [row for row in rows(other, "EXPLAIN ROUTE SELECT 1") if row[0] == server.name]
+                    ), "the deadline has passed", 5,
+                )  # fmt: skip
+            assert value(busy, "SELECT @@server_id") == server.id
+            run(busy, "COMMIT")
+            with pytest.raises(pymysql.err.OperationalError):
+                value(busy, "SELECT 1")
+        finally:
+            product.ctl("clear", "server", server.name, "drain")

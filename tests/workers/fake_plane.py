@@ -77,7 +77,7 @@ class FakePlane:
     def set_facts(self, facts: list[ServerFacts]) -> None:
         self.facts += [one.name for one in facts]
 
-    def hang_up(self, server: str, reason: str) -> None:
+    def hang_up(self, server: str, reason: str, gently: bool) -> None:
         self.log.append(f"hang_up {server}: {reason}")
 
     def kill(self, message: Kill) -> None:

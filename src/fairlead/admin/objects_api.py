@@ -144,7 +144,14 @@ class ServersApi(ObjectsApi):
     async def set_state(self, call: Call) -> Answer:
         name, state = self.existing(call), _state_of(call)
         try:
-            await self._product.monitors.set_state(name, state, call.flag("force"))
+            timeout = call.options.get("timeout")
+            timeout_ms = Duration().parse(timeout) if timeout else 0
+        except ValueError as error:
+            raise ApiError(400, f"The option 'timeout': {error}") from None
+        if timeout and not timeout_ms:
+            raise ApiError(400, f"The option 'timeout' is {timeout}; allowed: a duration above 0")
+        try:
+            await self._product.monitors.set_state(name, state, call.flag("force"), timeout_ms)
         except ValueError as error:
             raise ApiError(400, str(error)) from None
         return no_content()

@@ -16,6 +16,8 @@ NEED_DNS = 1 << 7
 RELAY = 1 << 11
 BLR = 1 << 12
 JOINED = 1 << 20
+# Draining has reached its deadline: connections that are open end as soon as they are in nothing. Our own.
+OVERDUE = 1 << 30
 
 ROLE_BITS = MASTER | SLAVE | RELAY | BLR | JOINED
 # What a server loses when it goes down.

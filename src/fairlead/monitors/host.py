@@ -19,8 +19,8 @@ class MonitorHost(Protocol):
     def wall_clock(self) -> float:
         """Seconds since 1970."""
 
-    def hang_up(self, server: str, reason: str) -> None:
-        """Close every connection to this server, in all workers."""
+    def hang_up(self, server: str, reason: str, gently: bool = False) -> None:
+        """Close every connection to this server, in all workers; `gently`: as soon as it is in nothing."""
 
     def facts(self, facts: ServerFacts) -> None:
         """Something has been learned about a server; tell the workers."""

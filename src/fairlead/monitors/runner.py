@@ -15,7 +15,7 @@ from typing import Any
 from fairlead.cluster.board import RANK, STATUS, TRIGGERED_AT, Board
 from fairlead.cluster.defs import MonitorDef, ServerDef, Snapshot
 from fairlead.cluster.loglevels import NOTICE
-from fairlead.cluster.status import MAINT, SETTABLE
+from fairlead.cluster.status import DRAINING, MAINT, OVERDUE, SETTABLE
 from fairlead.monitors.derived import RANKS, show_services
 from fairlead.monitors.events import must_hang_up
 from fairlead.monitors.host import MonitorHost
@@ -64,6 +64,8 @@ class Monitors:
         self._tasks: dict[str, MonitorTask] = {}
         self._running: set[str] = set()
         self._servers: dict[str, ServerDef] = {}
+        # Deadlines of servers that are being drained.
+        self._drains: dict[str, asyncio.TimerHandle] = {}
 
     # -- configuration
 
@@ -184,20 +186,29 @@ class Monitors:
 
     async def stop(self) -> None:
         """The product ends."""
+        for name in list(self._drains):
+            self._drains.pop(name).cancel()
         await asyncio.gather(*(self._end(name) for name in list(self._running)))
 
     # -- states
 
-    async def set_state(self, server: str, state: str, force: bool) -> None:
-        """Set a status bit and wait until it is in force; ValueError(text) if it is refused."""
+    async def set_state(self, server: str, state: str, force: bool, timeout_ms: int = 0) -> None:
+        """Set a status bit and wait until it is in force; ValueError(text) if it is refused. `timeout_ms`:
+        so long draining leaves open connections alone (0: for ever)."""
+        if timeout_ms and SETTABLE.get(state) != DRAINING:
+            raise ValueError(f"A timeout goes with 'drain', not with '{state}'")
         monitored = self._monitored(server)
         if monitored is not None:
             await monitored[0].set_state(monitored[1], state, force)
         else:
             self._set_directly(server, state, True, force)
+        if timeout_ms:
+            self._drain_until(server, timeout_ms)
 
     async def clear_state(self, server: str, state: str) -> None:
         """Clear a status bit and wait until it is gone; ValueError(text) if it is refused."""
+        if SETTABLE.get(state) == DRAINING and server in self._drains:
+            self._drains.pop(server).cancel()
         monitored = self._monitored(server)
         if monitored is not None:
             await monitored[0].clear_state(monitored[1], state)
@@ -213,6 +224,8 @@ class Monitors:
             raise ValueError(f"'{state}' is not a state of a server; allowed: {', '.join(SETTABLE)}")
         old = self._board.server(definition.slot, STATUS)
         new = old | bit if value else old & ~bit
+        if not new & DRAINING:
+            new &= ~OVERDUE
         if self._board.set_server(definition.slot, STATUS, new):
             self._board.set_server(definition.slot, TRIGGERED_AT, int(self._host.wall_clock()))
         self._shown()
@@ -221,6 +234,34 @@ class Monitors:
             reason = "maintenance of the server was forced"
         if reason:
             self._host.hang_up(name, reason)
+
+    def _drain_until(self, server: str, timeout_ms: int) -> None:
+        if server in self._drains:
+            self._drains.pop(server).cancel()
+        seconds = timeout_ms / 1000
+        logger.log(NOTICE, "Draining of '%s' ends in %g s", server, seconds, extra={"object": server})
+        loop = asyncio.get_running_loop()
+        self._drains[server] = loop.call_later(timeout_ms / 1000, self._drain_is_over, server)
+
+    def _drain_is_over(self, server: str) -> None:
+        """Sessions that are in nothing leave the server now, the others at the end of their transaction."""
+        self._drains.pop(server, None)
+        definition = self._servers.get(server)
+        if definition is None or not self._board.server(definition.slot, STATUS) & DRAINING:
+            return
+        logger.log(
+            NOTICE,
+            "Draining of server '%s' has reached its deadline: connections that are left move or end",
+            server,
+            extra={"object": server},
+        )
+        monitored = self._monitored(server)
+        if monitored is not None:
+            monitored[0].drain_is_over(monitored[1])
+        else:
+            status = self._board.server(definition.slot, STATUS)
+            self._board.set_server(definition.slot, STATUS, status | OVERDUE)
+        self._host.hang_up(server, f"Server '{server}' has been drained", gently=True)
 
     def _monitored(self, server: str) -> tuple[MonitorTask, MariaDbServer] | None:
         found = self._owner(server)

@@ -23,7 +23,7 @@ from fairlead.cluster.board import (
     server_index,
 )
 from fairlead.cluster.defs import MonitorDef, ServerDef, ServerFacts
-from fairlead.cluster.status import AUTH_ERROR, DISK_SPACE_EXHAUSTED, DRAINING, MAINT, RUNNING
+from fairlead.cluster.status import AUTH_ERROR, DISK_SPACE_EXHAUSTED, DRAINING, MAINT, OVERDUE, RUNNING
 from fairlead.monitors.connection import Connection, Outcome
 from fairlead.monitors.disks import full_disks, unknown_paths
 from fairlead.monitors.host import MonitorHost
@@ -31,7 +31,7 @@ from fairlead.net.sqlclient import SqlClient, SqlError
 
 logger = logging.getLogger(__name__)
 
-ADMIN_BITS = MAINT | DRAINING
+ADMIN_BITS = MAINT | DRAINING | OVERDUE
 LOW_DISK = "Low disk space"
 _NO_SUCH_TABLE = 1109
 _DISKS = "SELECT path, total, available FROM information_schema.disks"

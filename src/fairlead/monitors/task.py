@@ -17,7 +17,17 @@ from typing import Any
 from fairlead.cluster.board import S_CONNECTIONS, Board
 from fairlead.cluster.defs import MonitorDef
 from fairlead.cluster.loglevels import NOTICE
-from fairlead.cluster.status import JOINED, MAINT, MASTER, SETTABLE, SLAVE, is_usable, status_text
+from fairlead.cluster.status import (
+    DRAINING,
+    JOINED,
+    MAINT,
+    MASTER,
+    OVERDUE,
+    SETTABLE,
+    SLAVE,
+    is_usable,
+    status_text,
+)
 from fairlead.monitors import journal as journals
 from fairlead.monitors import script as scripts
 from fairlead.monitors.events import RLAG_ABOVE, RLAG_BELOW, event_of, must_hang_up
@@ -317,11 +327,16 @@ class MonitorTask:
         """The opposite."""
         bit = _admin_bit(state)
         if server.admin & bit:
-            server.admin &= ~bit
+            server.admin &= ~(bit | OVERDUE) if bit == DRAINING else ~bit
             logger.log(NOTICE, "Server '%s' is no longer set to %s", server.name, state, extra=server.context)
         server.show()
         self._shown()
         await self.next_tick()
+
+    def drain_is_over(self, server: MariaDbServer) -> None:
+        """The deadline of draining has passed."""
+        server.admin |= OVERDUE
+        server.show()
 
     # -- the journal
 

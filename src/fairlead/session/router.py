@@ -69,6 +69,9 @@ class RouterSession:
     def hang_up(self, backend: Any, reason: str) -> None:
         """The monitor says that this server is gone."""
 
+    def leave(self, backend: Any, reason: str) -> None:
+        """The connection has to end as soon as it is in no statement and no transaction."""
+
     def dismantle(self) -> None:
         """The session has ended: let go of what refers back to it."""
 

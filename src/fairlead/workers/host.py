@@ -76,9 +76,9 @@ class SupervisorHost:
 
     # -- to the workers
 
-    def hang_up(self, server: str, reason: str) -> None:
-        """Close every connection to this server."""
-        self._broadcast(HangUp(server, reason))
+    def hang_up(self, server: str, reason: str, gently: bool = False) -> None:
+        """Close every connection to this server; `gently`: as soon as it is in nothing."""
+        self._broadcast(HangUp(server, reason, gently))
 
     def facts(self, facts: ServerFacts) -> None:
         """Something has been learned about a server."""

@@ -43,10 +43,12 @@ class Facts(Struct, tag=True):
 
 
 class HangUp(Struct, tag=True):
-    """Close every connection to this server: it is down, or its maintenance is forced."""
+    """Close every connection to this server: it is down, or its maintenance is forced; `gently`: each as
+    soon as it is in no statement and no transaction, because the server's draining is over."""
 
     server: str
     reason: str
+    gently: bool = False
 
 
 class Kill(Struct, tag=True):

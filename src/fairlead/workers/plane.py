@@ -662,14 +662,17 @@ class Plane:
         """A server said 1129."""
         self.send(MaintainServer(server.name, message))
 
-    def hang_up(self, server: str, reason: str) -> None:
-        """The monitor says that a server is gone."""
+    def hang_up(self, server: str, reason: str, gently: bool) -> None:
+        """A server is gone, or its draining is over and its connections are to end gently."""
         if server in self.servers:
             self.pool.drop(self.servers[server])
         for session in list(self.sessions.values()):
             for backend in session.backends:
                 if backend.server.name == server and backend.in_use() and not session.closed:
-                    session.router.hang_up(backend, reason)
+                    if gently:
+                        session.router.leave(backend, reason)
+                    else:
+                        session.router.hang_up(backend, reason)
 
     # -- KILL
 

@@ -65,8 +65,9 @@ class AccountList(Struct, frozen=True):
 class MonitorFacade(Protocol):
     """The monitors, as far as the API knows them."""
 
-    async def set_state(self, server: str, state: str, force: bool) -> None:
-        """Set a status bit of a server, monitored or not; waits for the tick. ValueError(text): refused."""
+    async def set_state(self, server: str, state: str, force: bool, timeout_ms: int = 0) -> None:
+        """Set a status bit of a server, monitored or not; waits for the tick. `timeout_ms`: how long draining
+        leaves open connections alone (0: for ever). ValueError(text): refused."""
 
     async def clear_state(self, server: str, state: str) -> None:
         """Clear a status bit of a server; waits for the tick. ValueError(text): refused."""

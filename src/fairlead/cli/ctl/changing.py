@@ -44,11 +44,18 @@ force_option = click.option("--force", is_flag=True, help="Also close the connec
 @name_argument("servers")
 @click.argument("state", nargs=-1, required=True, shell_complete=server_states())
 @force_option
+@click.option("--deadline", metavar="DURATION", help="Of drain: when the connections that are left end.")
 @click.pass_context
-def set_server(ctx: click.Context, name: str, state: tuple[str, ...], force: bool) -> None:
+def set_server(
+    ctx: click.Context, name: str, state: tuple[str, ...], force: bool, deadline: str | None
+) -> None:
     def action(client: Client) -> Outcome:
         for one in state:
-            arguments = query(("force", "yes") if force else None, ("state", one))
+            arguments = query(
+                ("force", "yes") if force else None,
+                ("timeout", deadline) if deadline else None,
+                ("state", one),
+            )
             client.request("PUT", f"servers/{segment(name)}/set{arguments}")
         return OK
 

@@ -19,7 +19,17 @@ from fairlead.cluster.board import (
     worker_pair_index,
     worker_service_index,
 )
-from fairlead.cluster.status import JOINED, MAINT, MASTER, RELAY, RUNNING, SLAVE, is_connectable, is_usable
+from fairlead.cluster.status import (
+    JOINED,
+    MAINT,
+    MASTER,
+    OVERDUE,
+    RELAY,
+    RUNNING,
+    SLAVE,
+    is_connectable,
+    is_usable,
+)
 from fairlead.protocol.constants import COM_CHANGE_USER
 from fairlead.session.backend import Backend
 from fairlead.session.router import FAILED, ROUTED, WAIT, RouterSession
@@ -93,6 +103,8 @@ class ReadConnSession(RouterSession):
         self.slots = [backend.slot for backend in session.backends]
         self._queries = worker_service_index(session.host.worker, service.slot, V_QUERIES)
         self._pair = 0
+        # Why the session ends as soon as it is in no transaction; empty if it does not.
+        self._leaving = ""
 
     def start(self) -> str:
         session = self.session
@@ -176,6 +188,24 @@ class ReadConnSession(RouterSession):
 
     def hang_up(self, backend: Any, reason: str) -> None:
         self.session.backend_gone(backend, reason)
+
+    def leave(self, backend: Any, reason: str) -> None:
+        self._leaving = reason
+        self._leave_when_idle()
+
+    def backend_done(self, backend: Any, kind: int, entry_id: int) -> None:
+        if self._leaving:
+            self._leave_when_idle()
+
+    def _leave_when_idle(self) -> None:
+        """The one server of the session has been drained: the session ends between two transactions."""
+        session, backend = self.session, self.backend
+        if session.closed or session.expecting or session.trx.active or backend is None:
+            return
+        if self.board.server(backend.slot, STATUS) & OVERDUE:
+            session.close(f"Server '{backend.server.name}' has been drained", log=self._leaving)
+        else:
+            self._leaving = ""
 
     def user_changed(self) -> str:
         """Connect to the same server again, as another user; a reason if that fails."""

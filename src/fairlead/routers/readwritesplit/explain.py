@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fairlead.cluster import gtid
 from fairlead.cluster.board import LAG, RANK, STATUS
-from fairlead.cluster.status import MAINT, MASTER, RUNNING, SLAVE, is_connectable, is_usable
+from fairlead.cluster.status import MAINT, MASTER, OVERDUE, RUNNING, SLAVE, is_connectable, is_usable
 from fairlead.routers.readwritesplit.config import (
     ADAPTIVE,
     LEAST_BEHIND,
@@ -87,7 +87,7 @@ def _would_choose(router: RwsSession, kind: int) -> Backend | None:
     master = router.master
     if master is not None and master.in_use():
         status = router.board.server(master.slot, STATUS)
-        if status & MASTER and is_usable(status):
+        if status & MASTER and is_usable(status) and not status & OVERDUE:
             return master
     return router.candidates.best_master(router.config.master_reconnection, set())
 
@@ -100,6 +100,8 @@ def obstacle(router: RwsSession, backend: Backend, rank: int, connected: int) ->
     is_primary = status & MASTER != 0
     if not is_usable(status):
         return "it is in maintenance" if status & MAINT and status & RUNNING else "it is down"
+    if status & OVERDUE:
+        return "it has been drained"
     if not status & (MASTER | SLAVE):
         return "it is neither primary nor replica"
     if own_rank != rank:

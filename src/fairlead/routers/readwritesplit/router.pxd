@@ -14,6 +14,7 @@ from fairlead.session.trx cimport TrxTracker
 from fairlead.sql.info cimport QueryInfo
 
 cdef int _MAINT
+cdef int _ENDS
 cdef int _COM_STMT_PREPARE
 cdef int _COM_STMT_EXECUTE
 cdef int _COM_STMT_FETCH

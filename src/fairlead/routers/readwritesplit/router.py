@@ -34,7 +34,7 @@ from fairlead.cluster.board import (
     worker_pair_index,
     worker_service_index,
 )
-from fairlead.cluster.status import MAINT, MASTER, RUNNING
+from fairlead.cluster.status import MAINT, MASTER, OVERDUE, RUNNING
 from fairlead.net.syscalls import copy_bytes
 from fairlead.protocol.constants import (
     COM_DEBUG,
@@ -111,6 +111,8 @@ _V_ROUTE_SLAVE = V_ROUTE_SLAVE
 _GENERATION = GENERATION
 _STATUS = STATUS
 _MAINT = MAINT
+# The open transaction may go on there, nothing else.
+_ENDS = MAINT | OVERDUE
 _COM_STMT_PREPARE = COM_STMT_PREPARE
 _COM_STMT_EXECUTE = COM_STMT_EXECUTE
 _COM_STMT_FETCH = COM_STMT_FETCH
@@ -126,7 +128,7 @@ _MASTER_READ = TYPE_MASTER_READ
 _READ = TYPE_READ
 _SESSION_WRITE = TYPE_SESSION_WRITE
 _MASTER = MASTER
-_USABLE = RUNNING | _MAINT
+_USABLE = RUNNING | MAINT | OVERDUE
 _RUNNING = RUNNING
 _K_CLIENT = K_CLIENT
 _ROUTED = ROUTED
@@ -431,7 +433,7 @@ class RwsSession(RouterSession):
         for backend in self.session.backends:
             if backend.server.name.lower() == name.lower():
                 status = self.board.server(backend.slot, _STATUS)
-                if status & (RUNNING | _MAINT) == RUNNING and backend.state != B_FAILED:
+                if status & _USABLE == RUNNING and backend.state != B_FAILED:
                     return backend
         return None
 
@@ -492,7 +494,7 @@ class RwsSession(RouterSession):
         if master is not None and master.in_use():
             status = self.board.server(master.slot, _STATUS)
             if status & _MASTER and status & _RUNNING:
-                if not status & _MAINT or (trx.active and not trx.starting):
+                if not status & _ENDS or (trx.active and not trx.starting):
                     return master
         if master is not None and self.bound_by():
             return None
@@ -775,7 +777,9 @@ class RwsSession(RouterSession):
             own_rank = self.board.server(backend.slot, RANK)
             reason = ""
             if status & _USABLE != _RUNNING:
-                reason = "its server is in maintenance" if status & _MAINT else "its server is down"
+                reason = "its server is down"
+                if status & _ENDS:
+                    reason = f"its server is {'in maintenance' if status & _MAINT else 'drained'}"
             elif own_rank != rank:
                 reason = f"its server has rank {own_rank} and the current rank is {rank}"
             elif limit and self.board.server(backend.slot, LAG) > max(2 * limit, STALE_LAG_SECONDS_MIN):
@@ -811,6 +815,10 @@ class RwsSession(RouterSession):
 
     def hang_up(self, backend: Any, reason: str) -> None:
         self.session.backend_gone(backend, reason)
+
+    def leave(self, backend: Any, reason: str) -> None:
+        if self.session.expecting == 0:
+            self._discard_stale()
 
     def connection_reset(self) -> None:
         self.temp_tables.clear()

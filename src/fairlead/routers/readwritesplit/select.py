@@ -8,7 +8,16 @@ parameters. Source: spec routers_monitors.md A.6.
 from __future__ import annotations
 
 from fairlead.cluster.board import LAG, PING_US, RANK, S_ACTIVE, S_AVERAGE_US, S_CONNECTIONS, STATUS, Board
-from fairlead.cluster.status import DRAINING, MAINT, MASTER, NEED_DNS, RUNNING, SLAVE, is_connectable
+from fairlead.cluster.status import (
+    DRAINING,
+    MAINT,
+    MASTER,
+    NEED_DNS,
+    OVERDUE,
+    RUNNING,
+    SLAVE,
+    is_connectable,
+)
 from fairlead.routers.readwritesplit.config import (
     ADAPTIVE,
     LEAST_BEHIND,
@@ -30,7 +39,7 @@ _LEAST_CURRENT_OPERATIONS = LEAST_CURRENT_OPERATIONS
 _LEAST_CONNECTIONS = LEAST_CONNECTIONS
 _LEAST_BEHIND = LEAST_BEHIND
 _ADAPTIVE = ADAPTIVE
-_USABLE = RUNNING | MAINT
+_USABLE = RUNNING | MAINT | OVERDUE
 _RUNNING = RUNNING
 _CONNECT_MASK = RUNNING | MAINT | DRAINING | NEED_DNS
 _MASTER = MASTER
