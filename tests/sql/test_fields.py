@@ -215,7 +215,7 @@ WORDS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(WORDS), max_size=40))
 def test_any_words_are_walked(words: list[str]) -> None:
     first = collect(" ".join(words))
@@ -224,7 +224,7 @@ def test_any_words_are_walked(words: list[str]) -> None:
         assert field.context in MARKS
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_walked(text: bytes) -> None:
     CLASSIFIER.collect(bytearray(b"SELECT " + text), 0, len(text) + 7)
