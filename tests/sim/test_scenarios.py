@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from fairlead.cluster.board import LAG, V_LAGGING_READS
 from fairlead.routers.readwritesplit import router as readwritesplit
 
 from . import wire_format as fmt
@@ -323,3 +324,34 @@ def test_a_server_that_refuses_every_login_ends_the_waiting(
     run_until(world, lambda: client.state == "gone" or bool(client.heard))
     assert world.clock.now < 30_000_000
     assert not world.findings
+
+
+@pytest.mark.parametrize("seed", TIMINGS)
+@pytest.mark.parametrize("repeat", [True, False])
+def test_a_replica_falls_behind_during_a_read(seed: int, repeat: bool) -> None:
+    """It is counted, and with retry_lagging_reads another server answers, if there is one."""
+    world = world_of(seed, servers=3)
+    set_parameters(
+        world, master_accept_reads=False, max_replication_lag=10_000, retry_failed_reads=True,
+        retry_lagging_reads=repeat, max_slave_connections=2,
+    )  # fmt: skip
+    client = Scripted(world, 1, [["SELECT 'a', v FROM t WHERE id = 1"], ["SELECT 'b', v FROM t WHERE id = 1"]])
+    world.clients = [client]
+    world.disturbed = True
+    client.connect()
+    slow: set[str] = set()
+    for replies in (1, 2):
+        run_until(
+            world,
+            lambda: any(each.busy is not None for node in world.nodes for each in node.connections.values()),
+        )
+        node = next(one for one in world.nodes for each in one.connections.values() if each.busy is not None)
+        slow.add(node.name)
+        world.board.set_server(node.slot, LAG, 20)
+        run_until(world, lambda wanted=replies: len(client.heard) == wanted)
+        answered = client.heard[replies - 1][1].rows[0][1]
+        assert (answered != node.name) is repeat
+    assert len(slow) == 2
+    counted = world.board.sum_service(world.service.slot, V_LAGGING_READS)
+    assert counted == 2
+    assert not world.findings and client.state == "ready"

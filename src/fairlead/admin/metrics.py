@@ -60,6 +60,7 @@ _SERVICE_FAMILIES = (
     ("ro_transactions", "counter", "Read-only transactions that have ended.", cells.V_RO_TRX),
     ("replayed_transactions", "counter", "Transactions replayed on another server.", cells.V_REPLAYED),
     ("trx_max_size_exceeded", "counter", "Transactions too large to be replayed.", cells.V_TRX_TOO_LARGE),
+    ("lagging_reads", "counter", "Reads whose replica fell behind meanwhile.", cells.V_LAGGING_READS),
 )
 _THREAD_FAMILIES = (
     ("sessions", "gauge", "Client sessions of the worker.", cells.W_SESSIONS),

@@ -131,6 +131,7 @@ def router_diagnostics(board: Board, snapshot: Snapshot, service: ServiceDef) ->
             ("ro_transactions", cells.V_RO_TRX),
             ("replayed_transactions", cells.V_REPLAYED),
             ("trx_max_size_exceeded", cells.V_TRX_TOO_LARGE),
+            ("lagging_reads", cells.V_LAGGING_READS),
         ):
             shown[name] = board.sum_service(slot, cell)
         if service.params.get("reuse_prepared_statements"):

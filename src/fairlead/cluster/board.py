@@ -96,8 +96,9 @@ V_SESSION_MS_TOTAL = 16
 V_SESSION_MS_MAX = 17
 V_ENDED_SESSIONS = 18
 V_PAUSED_UNTIL_MS = 19  # unix milliseconds; 0: not paused
-V_REUSED_PREPARES = 21
 V_WAITING = 20  # sessions that a pause holds back
+V_REUSED_PREPARES = 21
+V_LAGGING_READS = 22  # whose replica had fallen behind when the answer came
 V_GTIDS = 24  # like SERVER_GTIDS: the last writes that this worker has seen
 V_CELLS = 48
 

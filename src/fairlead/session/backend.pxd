@@ -61,6 +61,7 @@ cdef class Backend(Handler):
     cdef bint _replying
     cdef public bint sent_to_client
     cdef public bint swallow
+    cdef public bint inspected
     cdef public list _more
     cdef public list backlog
     cdef public dict ps_ids

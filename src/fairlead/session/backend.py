@@ -110,8 +110,8 @@ class BackendOwner:
         """Bytes of the reply that the client waits for."""
 
     def first_packet(self, backend: Backend, buf: bytearray, start: int, end: int) -> bool:
-        """The first packet of such a reply is an error or answers a PREPARE; False keeps it from the
-        client.
+        """The first packet of such a reply is an error, answers a PREPARE, or is one of a server that
+        `inspected` is set for; False keeps the reply from the client.
         """
         return True
 
@@ -168,6 +168,8 @@ class Backend(Handler):
         self.sent_to_client = False
         # The rest of the present reply is kept from the client.
         self.swallow = False
+        # The owner sees the first packet of every reply.
+        self.inspected = False
         self._more: list[tuple[int, int, int]] = []
         self.backlog: list[tuple[bytearray, int, int, int, int]] = []
         self.ps_ids: dict[int, int] = {}
@@ -552,7 +554,7 @@ class Backend(Handler):
             if new > pos and kind == _K_CLIENT:
                 forward = not self.swallow
                 if forward and not self.sent_to_client:
-                    if tracker.kind == _R_ERR or self.head_command == _COM_PREPARE:
+                    if tracker.kind == _R_ERR or self.inspected or self.head_command == _COM_PREPARE:
                         forward = self.owner.first_packet(self, buf, pos, new)
                         self.swallow = not forward
                         if self.state != _B_READY:

@@ -41,6 +41,12 @@ class RouterSession:
         """
         return True
 
+    def reply_begins(self, backend: Any) -> bool:
+        """The client's reply begins; False keeps it from the client. Only for backends that are
+        `inspected`.
+        """
+        return True
+
     def own_done(self, backend: Any, kind: int, ok: bool) -> None:
         """The reply to a statement that the router sent on its own account (K_OWN, K_SYNC, K_PROBE)."""
 

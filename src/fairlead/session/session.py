@@ -782,6 +782,8 @@ class Session(BackendOwner):
 
     def first_packet(self, backend: Backend, buf: bytearray, start: int, end: int) -> bool:
         if backend.tracker.kind != R_ERR:
+            if backend.head_command != _COM_STMT_PREPARE:
+                return self.router.reply_begins(backend)
             client_id = backend.head_id
             buf[start + 5 : start + 9] = client_id.to_bytes(4, "little")
             return True

@@ -48,6 +48,7 @@ class RwsConfig:
         self.strict_sp_calls = bool(params["strict_sp_calls"])
         self.strict_tmp_tables = bool(params["strict_tmp_tables"])
         self.retry_failed_reads = bool(params["retry_failed_reads"])
+        self.retry_lagging_reads = bool(params["retry_lagging_reads"])
         self.lazy_connect = bool(params["lazy_connect"])
         self.delayed_retry = bool(params["delayed_retry"])
         self.retry_timeout_ms = int(params["delayed_retry_timeout"])

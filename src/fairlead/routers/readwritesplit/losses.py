@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fairlead.cluster.board import V_LAGGING_READS
 from fairlead.routers.readwritesplit.config import ERROR_ON_WRITE, FAIL_INSTANTLY
 from fairlead.routers.readwritesplit.decide import D_CAUSAL
 from fairlead.session.backend import B_FAILED, K_CLIENT, Backend
@@ -166,6 +167,21 @@ def repeat_read(router: RwsSession, lost: Backend, why: str) -> None:
         return
     session.log_info(f"Read on '{lost.server.name}' is repeated on '{backend.server.name}': {why}")
     router.write(backend, kept_read(router), True)
+
+
+def overtaken(router: RwsSession, backend: Backend, lag: int) -> bool:
+    """The answer to a read begins, and its replica has fallen behind meanwhile: does the client get it?"""
+    session, config = router.session, router.config
+    session.board.add(session.counters + V_LAGGING_READS, 1)
+    text = f"'{backend.server.name}' fell {lag} s behind during a read (limit {config.max_replication_lag} s)"
+    if config.retry_lagging_reads and router.retriable:
+        others = router.tried | {backend.index}
+        if router.candidates.best_slave(router.master, router.can_recover(), -1, others) is not None:
+            session.backend_gone(backend, text)
+            return False
+        text += "; no other server can answer it"
+    session.log_info(text)
+    return True
 
 
 def _repeat_command(router: RwsSession, lost: Backend) -> None:

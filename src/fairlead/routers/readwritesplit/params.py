@@ -88,6 +88,13 @@ PARAMS: tuple[Param, ...] = (
         dynamic=True,
     ),
     Param(
+        "retry_lagging_reads",
+        Bool(),
+        "false",
+        "Reads whose replica falls behind meanwhile (max_replication_lag) are repeated elsewhere.",
+        dynamic=True,
+    ),
+    Param(
         "delayed_retry",
         Bool(),
         "false",

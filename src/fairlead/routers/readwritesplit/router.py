@@ -216,6 +216,9 @@ class RwsSession(RouterSession):
         session, config = self.session, self.config
         if not session.backends:
             return "Service has no servers"
+        if config.max_replication_lag:
+            for backend in session.backends:
+                backend.inspected = True
         if config.lazy_connect:
             return ""
         self.master = master = self.candidates.best_master(True, self.tried)
@@ -809,6 +812,15 @@ class RwsSession(RouterSession):
         backend.active_us = 0
 
     # -- failures
+
+    def reply_begins(self, backend: Any) -> bool:
+        limit = self.config.max_replication_lag
+        if self.last_kind != TARGET_SLAVE or self.session.trx.active or not limit:
+            return True
+        lag = self.board.server(backend.slot, LAG)
+        if lag < limit or self.board.server(backend.slot, _STATUS) & _MASTER:
+            return True
+        return losses.overtaken(self, backend, lag)
 
     def error_reply(self, backend: Any, code: int, sqlstate: str, message: str) -> bool:
         return losses.error_reply(self, backend, code, sqlstate, message)
