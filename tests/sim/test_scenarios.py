@@ -335,7 +335,8 @@ def test_a_replica_falls_behind_during_a_read(seed: int, repeat: bool) -> None:
         world, master_accept_reads=False, max_replication_lag=10_000, retry_failed_reads=True,
         retry_lagging_reads=repeat, max_slave_connections=2,
     )  # fmt: skip
-    client = Scripted(world, 1, [["SELECT 'a', v FROM t WHERE id = 1"], ["SELECT 'b', v FROM t WHERE id = 1"]])
+    script = [["SELECT 'a', v FROM t WHERE id = 1"], ["SELECT 'b', v FROM t WHERE id = 1"]]
+    client = Scripted(world, 1, script)
     world.clients = [client]
     world.disturbed = True
     client.connect()
