@@ -27,6 +27,9 @@ cdef class Parser(Lexer):
     cdef public list tables
     cdef public list databases
     cdef public list functions
+    cdef public list called
+    cdef public int pending
+    cdef public bint hides_use
     cdef public list cte
     cdef public str prepare_name
     cdef public object prepare_text
@@ -63,8 +66,11 @@ cdef class Parser(Lexer):
     cdef int table(self, int i) except -1
     cdef int table_list(self, int i) except -1
     cdef function(self, int i, str name)
-    @cython.locals(code=int, keyword=int, name=str)
+    @cython.locals(code=int, keyword=int, name=str, plain=bint)
     cdef call(self, int i, bint qualified)
+    @cython.locals(name=str)
+    cdef bint is_plain(self, int i) except -1
+    cdef stored(self, str name, bint may_read)
     @cython.locals(bits=int, scope=int, name=bytes)
     cdef int system_variable(self, int i) except -1
     @cython.locals(recursive=bint, name=str)
