@@ -29,6 +29,7 @@ def explain_route(session: Session, statement: Statement, match: re.Match[bytes]
         return WAIT
     text = bytearray(match.group(1))
     info = session.classifier.classify(text, 0, len(text), False, session.sql_mode)
+    info = session.judged(info, session.known_database())
     trx = session.trx
     kind = ("READ ONLY" if trx.read_only else "READ WRITE") if trx.active else "none"
     rows = [
