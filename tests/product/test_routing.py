@@ -382,3 +382,157 @@ def test_a_connection_to_the_old_address_is_not_pooled(
             assert value(connection, "SELECT CONNECTION_ID()") != before
     finally:
         product.ctl("alter", "server", primary.name, "address=127.0.0.1")
+
+
+# -- stored functions
+
+
+@pytest.fixture(scope="module")
+def stored(product: Any) -> Iterator[Any]:
+    """Functions that tell where they run: `tells` reads in one database and writes in the other."""
+    from cluster import APP_USER, DATABASE
+
+    primary = product.cluster.primary
+    primary.run(
+        "CREATE DATABASE other",
+        f"GRANT ALL ON other.* TO '{APP_USER}'@'%'",
+        "CREATE TABLE other.calls (id INT AUTO_INCREMENT PRIMARY KEY)",
+        f"CREATE FUNCTION {DATABASE}.tells() RETURNS INT DETERMINISTIC READS SQL DATA RETURN @@server_id",
+        f"CREATE FUNCTION {DATABASE}.says_nothing() RETURNS INT DETERMINISTIC RETURN @@server_id",
+        "CREATE FUNCTION other.tells() RETURNS INT DETERMINISTIC MODIFIES SQL DATA"
+        " BEGIN INSERT INTO other.calls () VALUES (); RETURN @@server_id; END",
+        "CREATE PROCEDURE other.moves() EXECUTE IMMEDIATE 'USE other'",
+    )
+    for replica in product.cluster.replicas:
+        product.cluster.wait_synced(replica)
+    yield primary.id
+    names = ("tells", "says_nothing")
+    primary.run("DROP DATABASE other", *(f"DROP FUNCTION {DATABASE}.{name}" for name in names))
+
+
+def where(connection: Any, sql: str) -> set[int]:
+    """The servers that answer."""
+    return {value(connection, sql) for _ in range(4)}
+
+
+def test_functions_are_writes_if_nothing_is_said(
+    product: Any, service: Callable[..., int], stored: Any
+) -> None:
+    with product.connect(service()) as connection:
+        assert where(connection, "SELECT tells()") == {stored} == where(connection, "SELECT demo.tells()")
+
+
+def test_declared_functions(product: Any, service: Callable[..., int], stored: Any) -> None:
+    """They go to replicas, also for sessions that were there before; others of that name do not."""
+    port = service()
+    with product.connect(port) as connection:
+        assert where(connection, "SELECT says_nothing()") == {stored}
+        product.ctl("alter", "service", f"S{port}", "read_functions=demo.Says_Nothing,demo.tells")
+        assert stored not in where(connection, "SELECT says_nothing()")
+        assert stored not in where(connection, "SELECT `demo`.TELLS(), says_nothing()")
+        found = {row[0]: row[1:] for row in rows(connection, "EXPLAIN ROUTE SELECT tells()")}
+        assert found["target"] == ("replica", "a pure read outside of a transaction")
+        # What else the statement does still counts.
+        assert where(connection, "SELECT says_nothing() UNION SELECT other.tells()") == {stored}
+        assert where(connection, "SELECT tells(), GET_LOCK('a', 0)") == {stored}
+        run(connection, "USE other")
+        assert where(connection, "SELECT tells()") == {stored}
+        assert stored not in where(connection, "SELECT demo.tells()")
+        product.ctl("alter", "service", f"S{port}", "read_functions=")
+        assert where(connection, "SELECT demo.tells()") == {stored}
+
+
+def test_learned_functions(product: Any, service: Callable[..., int], stored: Any) -> None:
+    """What the server says of them counts, as long as it says it."""
+    from cluster import wait_until
+
+    port = service(learn_read_functions="true")
+    with product.connect(port) as connection:
+        wait_until(lambda: value(connection, "SELECT tells()") != stored, "it has learned", 10)
+        assert where(connection, "SELECT says_nothing()") == {stored}
+        run(connection, "USE other")
+        before = value(connection, "SELECT COUNT(*) FROM calls")
+        assert where(connection, "SELECT tells()") == {stored}
+        assert value(connection, "SELECT COUNT(*) FROM other.calls FOR UPDATE") == before + 4
+        product.cluster.primary.run("ALTER FUNCTION demo.tells MODIFIES SQL DATA")
+        try:
+            product.ctl("reload", "service", f"S{port}")
+            wait_until(lambda: where(connection, "SELECT demo.tells()") == {stored}, "it is not trusted", 10)
+        finally:
+            product.cluster.primary.run("ALTER FUNCTION demo.tells READS SQL DATA")
+
+
+def test_functions_where_the_database_may_have_changed(
+    product: Any, service: Callable[..., int], stored: Any
+) -> None:
+    """Statements that can hide a USE: afterwards `tells()` may be the one that writes."""
+    port = service(read_functions="demo.tells")
+    for sql in (
+        "EXECUTE IMMEDIATE 'USE other'",
+        "CALL other.moves()",
+        "BEGIN NOT ATOMIC EXECUTE IMMEDIATE 'USE other'; END",
+    ):
+        with product.connect(port) as connection:
+            assert stored not in where(connection, "SELECT tells()")
+            run(connection, sql)
+            assert where(connection, "SELECT tells()") == {stored}, sql
+            assert stored not in where(connection, "SELECT demo.tells()")
+            run(connection, "USE demo")
+            assert stored not in where(connection, "SELECT tells()")
+    with product.connect(port) as connection:
+        run(connection, "PREPARE p FROM 'USE other'", "PREPARE q FROM 'SELECT tells()'")
+        assert stored not in where(connection, "EXECUTE q")
+        run(connection, "EXECUTE p", "PREPARE r FROM 'SELECT tells()'")
+        assert where(connection, "SELECT tells()") == {stored} == where(connection, "EXECUTE r")
+        # Prepared in the other database, it still is the other function.
+        assert stored not in where(connection, "EXECUTE q")
+
+
+def test_functions_in_prepared_statements(product: Any, service: Callable[..., int], stored: Any) -> None:
+    """The database at the PREPARE counts, and what is known at the time of the execution."""
+    import mysql.connector
+
+    from cluster import APP_PASSWORD, APP_USER, DATABASE
+
+    port = service(read_functions="demo.tells")
+    connection = mysql.connector.connect(
+        host="127.0.0.1", port=port, user=APP_USER, password=APP_PASSWORD, database=DATABASE, use_pure=True
+    )
+    try:
+        connection.autocommit = True
+        reads, writes, moves = (connection.cursor(prepared=True) for _ in range(3))
+
+        def answers(cursor: Any) -> set[int]:
+            found = set()
+            for number in range(4):
+                cursor.execute("SELECT tells() FROM DUAL WHERE 1 < ?", (number + 2,))
+                found.add(cursor.fetchall()[0][0])
+            return found
+
+        assert stored not in answers(reads)
+        plain = connection.cursor()
+        plain.execute("USE other")
+        assert answers(writes) == {stored}
+        assert stored not in answers(reads)
+        product.ctl("alter", "service", f"S{port}", "read_functions=tells")
+        assert stored not in answers(reads)
+        product.ctl("alter", "service", f"S{port}", "read_functions=")
+        assert answers(reads) == {stored}
+        product.ctl("alter", "service", f"S{port}", "read_functions=demo.tells")
+        plain.execute("USE demo")
+        moves.execute("USE other")
+        last = connection.cursor(prepared=True)
+        assert answers(last) == {stored}
+    finally:
+        connection.close()
+
+
+def test_functions_may_read_temporary_tables(product: Any, service: Callable[..., int], stored: Any) -> None:
+    """Only the primary has them."""
+    with product.connect(service(read_functions="tells")) as connection:
+        run(connection, "PREPARE p FROM 'SELECT tells()'")
+        assert stored not in where(connection, "SELECT tells()") | where(connection, "EXECUTE p")
+        run(connection, "CREATE TEMPORARY TABLE mine (id INT)")
+        assert where(connection, "SELECT tells()") == {stored} == where(connection, "EXECUTE p")
+        run(connection, "DROP TEMPORARY TABLE mine")
+        assert stored not in where(connection, "SELECT tells()")
