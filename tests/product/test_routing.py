@@ -104,6 +104,79 @@ def test_a_pause_ends_at_its_deadline(product: Any, service: Callable[..., int])
         assert time.monotonic() - begin > 0.1
 
 
+# -- the default database
+
+
+@pytest.fixture(scope="module")
+def two_databases(product: Any) -> Iterator[Any]:
+    """`which` tells in which of them it is."""
+    from cluster import APP_USER, DATABASE
+
+    primary = product.cluster.primary
+    primary.run(
+        "CREATE DATABASE second",
+        f"GRANT ALL ON second.* TO '{APP_USER}'@'%'",
+        *(f"CREATE TABLE {name}.which SELECT '{name}' AS name" for name in (DATABASE, "second")),
+    )
+    for replica in product.cluster.replicas:
+        product.cluster.wait_synced(replica)
+    yield primary
+    primary.run("DROP DATABASE second", f"DROP TABLE {DATABASE}.which")
+
+
+def which(cursor: Any) -> str:
+    cursor.execute("SELECT name FROM which WHERE 1 = ?", (1,))
+    return str(cursor.fetchall()[0][0])
+
+
+@pytest.fixture
+def connector(service: Callable[..., int]) -> Iterator[Callable[..., Any]]:
+    """Sessions of a driver that prepares statements on the server."""
+    import mysql.connector
+
+    from cluster import APP_PASSWORD, APP_USER, DATABASE
+
+    with contextlib.ExitStack() as stack:
+
+        def connect(**params: Any) -> Any:
+            connection = mysql.connector.connect(
+                host="127.0.0.1", port=service(**params), user=APP_USER, password=APP_PASSWORD,
+                database=DATABASE, use_pure=True, autocommit=True, ssl_disabled=True,
+            )  # fmt: skip
+            stack.callback(connection.close)
+            return connection
+
+        yield connect
+
+
+def test_statements_keep_their_database_on_new_connections(
+    product: Any, connector: Callable[..., Any], two_databases: Any
+) -> None:
+    """What was prepared before a USE means the same on a connection that is made after it."""
+    from cluster import wait_until
+
+    connection = connector()
+    first, second = connection.cursor(prepared=True), connection.cursor(prepared=True)
+    plain = connection.cursor()
+    assert which(first) == "demo"
+    plain.execute("USE second")
+    assert which(second) == "second" and which(first) == "demo"
+
+    def connections(server: Any) -> list[Any]:
+        return list(server.run("SELECT id FROM information_schema.processlist WHERE user = 'app'"))
+
+    for server in product.cluster.replicas:
+        before = connections(server)
+        for (number,) in before:
+            with contextlib.suppress(pymysql.err.OperationalError):
+                server.run(f"KILL {number}")
+        wait_until(lambda old=before, at=server: not set(old) & set(connections(at)), "they are gone", 5)
+    for _ in range(4):
+        assert which(first) == "demo" and which(second) == "second"
+        plain.execute("SELECT DATABASE()")
+        assert plain.fetchall() == [("second",)]
+
+
 # -- causal reads
 
 

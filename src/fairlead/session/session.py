@@ -70,7 +70,7 @@ from fairlead.session.backend import (
     BackendOwner,
 )
 from fairlead.session.backend_login import BackendLogin
-from fairlead.session.history import History
+from fairlead.session.history import Entry, History, steps
 from fairlead.session.kill import kill_message
 from fairlead.session.own_answers import explain_route, prepare_again, prepared_first
 from fairlead.session.prepared import Prepared
@@ -752,7 +752,10 @@ class Session(BackendOwner):
             if record:
                 if self.history.is_full():
                     self._keep_for_late_ones()
-                self.history.add(entry_id, statement.command, bytes(statement.packet()[4:]), is_prepare)
+                packet = bytes(statement.packet()[4:])
+                entry = self.history.add(entry_id, statement.command, packet, is_prepare)
+                if entry is not None:
+                    self._place(entry, statement)
         if is_prepare:
             assert statement.info is not None
             self.statements[entry_id] = Prepared(entry_id, statement.info, self.known_database())
@@ -767,6 +770,17 @@ class Session(BackendOwner):
         if statement.command == COM_RESET_CONNECTION:
             self._reset()
         return entry_id
+
+    def _place(self, entry: Entry, statement: Statement) -> None:
+        """Note the database in which a session command is executed. Names that depend on character sets are
+        not noted: they cannot be given to a server in another way than the client's own.
+        """
+        info = statement.info
+        if statement.command == COM_INIT_DB or (info is not None and info.operation == OP_CHANGE_DB):
+            entry.moves_to = self.pending_database or ""
+        else:
+            database = self.known_database()
+            entry.database = database if database.isascii() else ""
 
     def _keep_for_late_ones(self) -> None:
         """Connections that are on their way will still need what the history is about to drop."""
@@ -926,7 +940,8 @@ class Session(BackendOwner):
         if backend.replay_failed:
             self._differs(backend, entry_id)
             return
-        self._backend_ready(backend)
+        if not backend.pending:
+            self._backend_ready(backend)
 
     def resume_client(self) -> None:
         """Take the command that had to wait, unless a server does not take what it got already."""
@@ -951,6 +966,7 @@ class Session(BackendOwner):
         waiting_ids = {item[3] for item in backend.backlog if item[3]}
         kept = self.history.entries.values() if backend.to_replay is None else backend.to_replay
         entries = [entry for entry in kept if entry.id not in waiting_ids]
+        login_database = self.database if backend.login_database is None else backend.login_database
         backend.to_replay = None
         backend.login_database = None
         # A service below does it on its own connections.
@@ -960,17 +976,24 @@ class Session(BackendOwner):
             return
         backend.state = B_REPLAY
         for sql in first:
-            packet = packets.frame(0, bytes((COM_QUERY,)) + sql)
-            assert backend.channel is not None
-            backend.channel.send(bytearray(packet), 0, len(packet))
-            backend.expect(COM_QUERY, K_OWN, 0)
-        for entry in entries:
+            self._send_own(backend, COM_QUERY, sql)
+        for database, entry in steps(entries, login_database):
+            if database:
+                self._send_own(backend, COM_INIT_DB, database.encode())
+            if entry is None:
+                continue
             packet = packets.frame(0, entry.packet)
             if entry.is_prepare:
                 backend.preparing.add(entry.id)
             assert backend.channel is not None
             backend.channel.send(bytearray(packet), 0, len(packet))
             backend.expect(entry.command, _K_REPLAY, entry.id)
+
+    def _send_own(self, backend: Backend, command: int, rest: bytes) -> None:
+        packet = packets.frame(0, bytes((command,)) + rest)
+        assert backend.channel is not None
+        backend.channel.send(bytearray(packet), 0, len(packet))
+        backend.expect(command, K_OWN, 0)
 
     def _backend_ready(self, backend: Backend) -> None:
         backend.state = B_READY
