@@ -177,6 +177,19 @@ def test_statements_keep_their_database_on_new_connections(
         assert plain.fetchall() == [("second",)]
 
 
+def test_equal_texts_in_other_databases_are_other_statements(
+    connector: Callable[..., Any], two_databases: Any
+) -> None:
+    connection = connector(reuse_prepared_statements="true")
+    plain = connection.cursor()
+    first, second, third = (connection.cursor(prepared=True) for _ in range(3))
+    assert which(first) == "demo"
+    plain.execute("USE second")
+    assert which(second) == "second" and which(first) == "demo"
+    plain.execute("USE demo")
+    assert which(third) == "demo" and which(second) == "second"
+
+
 # -- causal reads
 
 
