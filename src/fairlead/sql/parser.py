@@ -21,7 +21,6 @@ from fairlead.sql.keywords import (
     FOUND_ROWS,
     FROM,
     FUNCTION_FLAG,
-    GET_LOCK,
     GLOBAL,
     GROUP,
     HAVING,
@@ -256,7 +255,7 @@ class Parser(Lexer):
             elif keyword in (FOUND_ROWS, ROW_COUNT):
                 self.relates = True
         else:
-            if code & KEYWORD_MASK == GET_LOCK:
+            if name == "get_lock":  # in quotes, too
                 self.locks = True
             self.stored(name, self.is_plain(i) and name not in NEVER_READS)
         self.function(i, name)
