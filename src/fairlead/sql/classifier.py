@@ -205,7 +205,7 @@ class Classifier:
         info.tables = tuple(parser.tables)
         info.databases = tuple(parser.databases)
         info.functions = tuple(parser.functions)
-        info.called = tuple(parser.called)
+        info.called = parser.called
         info.canonical = canonical
         info.prepare_name = parser.prepare_name
         info.multi = parser.multi

@@ -27,7 +27,7 @@ cdef class Parser(Lexer):
     cdef public list tables
     cdef public list databases
     cdef public list functions
-    cdef public list called
+    cdef public tuple called
     cdef public int pending
     cdef public bint hides_use
     cdef public list cte

@@ -127,7 +127,7 @@ class Parser(Lexer):
         self.tables: list[Name] = []
         self.databases: list[str] = []
         self.functions: list[str] = []
-        self.called: list[str] = []
+        self.called: tuple[str, ...] = ()
         self.pending = 0  # bits of calls that a service may know to be reads
         self.hides_use = False
         self.cte: list[str] = []
@@ -276,7 +276,7 @@ class Parser(Lexer):
         else:
             self.mask |= _WRITE
         if name not in self.called:
-            self.called.append(name)
+            self.called += (name,)
 
     def system_variable(self, i: int) -> int:
         """A read of @@[scope.]name begins at `i`. Returns the position behind it."""
