@@ -11,7 +11,7 @@ import pytest
 
 from fairlead.accounts import manager as tested
 from fairlead.accounts.manager import AccountManager
-from fairlead.accounts.model import Account, AccountSet, DatabaseGrant
+from fairlead.accounts.model import Account, AccountSet, DatabaseGrant, LearnedFunctions
 from fairlead.cluster.board import STATUS, Board
 from fairlead.cluster.defs import ServerDef, ServiceDef, Snapshot
 from fairlead.cluster.status import MAINT, MASTER, RUNNING, SLAVE
@@ -466,3 +466,76 @@ def test_a_configuration_that_is_not_in_force_yet():
         await manager.stop()
 
     run(scenario())
+
+
+def test_functions_are_learned_with_the_accounts(monkeypatch, caplog):
+    """Only where the service wants it; logins do not depend on it, and what is missing is said once."""
+    answers: list[LearnedFunctions | Exception] = []
+
+    async def functions(client: FakeClient, warn) -> LearnedFunctions:
+        await asyncio.sleep(0)
+        warn("grant me something")
+        if isinstance(answers[0], Exception):
+            raise answers[0]
+        return answers[0]
+
+    monkeypatch.setattr(tested, "load_functions", functions)
+
+    async def scenario():
+        host = Host()
+        host.answers[3001] = A
+        manager = host.manager()
+        manager.start()
+        await settle()
+        assert host.published == [(1, True, A)] and "grant me" not in caplog.text
+        host.service = ServiceDef(
+            "S", 0, "readwritesplit", {**host.service.params, "learn_read_functions": True}, ("server1",)
+        )
+        answers[:] = [LearnedFunctions(("d.f",), ("d.f",))]
+        manager.configured()
+        await settle()
+        version, loaded, found = host.published[-1]
+        assert (version, loaded) == (2, True) and found.accounts == A.accounts
+        assert found.functions == LearnedFunctions(("d.f",), ("d.f",))
+        # They have not changed; then one is gone; then the server does not tell.
+        assert await manager.force_reload() and host.published[-1][0] == 2
+        answers[:] = [LearnedFunctions()]
+        assert await manager.force_reload() and host.published[-1] == (3, True, A)
+        answers[:] = [LearnedFunctions(("d.g",), ())]
+        assert await manager.force_reload() and host.published[-1][0] == 4
+        for error in (SqlLost("gone"), SqlError(1142, "42000", "denied")):
+            answers[:] = [error]
+            assert await manager.force_reload() and host.published[-1] == (5, True, A)
+        assert caplog.text.count("grant me something") == 1
+        assert "Service 'S': the stored functions could not be read: " in caplog.text
+        await manager.stop()
+
+    run(scenario())
+
+
+def test_functions_and_files_of_accounts(tmp_path, monkeypatch, caplog):
+    async def functions(client: FakeClient, warn) -> LearnedFunctions:
+        return LearnedFunctions(("d.f",), ())
+
+    monkeypatch.setattr(tested, "load_functions", functions)
+    file = tmp_path / "accounts.json"
+    file.write_text(json.dumps({"user": [{"user": "f", "host": "%"}]}))
+
+    async def scenario():
+        params = {"user_accounts_file": str(file), "learn_read_functions": True}
+        host = Host(params=params)
+        host.answers[3001] = A
+        manager = host.manager()
+        manager.start()
+        await settle()
+        assert host.published[-1][2].functions == LearnedFunctions(("d.f",), ())
+        await manager.stop()
+        host = Host(params={**params, "user_accounts_file_usage": "file_only_always"})
+        manager = host.manager()
+        manager.start()
+        await settle()
+        assert host.published[-1][2].functions == LearnedFunctions()
+        await manager.stop()
+
+    run(scenario())
+    assert "learn_read_functions=true learns nothing" in caplog.text

@@ -105,6 +105,92 @@ def test_a_pause_ends_at_its_deadline(product: Any, service: Callable[..., int])
         assert time.monotonic() - begin > 0.1
 
 
+# -- the default database
+
+
+@pytest.fixture(scope="module")
+def two_databases(product: Any) -> Iterator[Any]:
+    """`which` tells in which of them it is."""
+    from cluster import APP_USER, DATABASE
+
+    primary = product.cluster.primary
+    primary.run(
+        "CREATE DATABASE second",
+        f"GRANT ALL ON second.* TO '{APP_USER}'@'%'",
+        *(f"CREATE TABLE {name}.which SELECT '{name}' AS name" for name in (DATABASE, "second")),
+    )
+    for replica in product.cluster.replicas:
+        product.cluster.wait_synced(replica)
+    yield primary
+    primary.run("DROP DATABASE second", f"DROP TABLE {DATABASE}.which")
+
+
+def which(cursor: Any) -> str:
+    cursor.execute("SELECT name FROM which WHERE 1 = ?", (1,))
+    return str(cursor.fetchall()[0][0])
+
+
+@pytest.fixture
+def connector(service: Callable[..., int]) -> Iterator[Callable[..., Any]]:
+    """Sessions of a driver that prepares statements on the server."""
+    import mysql.connector
+
+    from cluster import APP_PASSWORD, APP_USER, DATABASE
+
+    with contextlib.ExitStack() as stack:
+
+        def connect(**params: Any) -> Any:
+            connection = mysql.connector.connect(
+                host="127.0.0.1", port=service(**params), user=APP_USER, password=APP_PASSWORD,
+                database=DATABASE, use_pure=True, autocommit=True, ssl_disabled=True,
+            )  # fmt: skip
+            stack.callback(connection.close)
+            return connection
+
+        yield connect
+
+
+def test_statements_keep_their_database_on_new_connections(
+    product: Any, connector: Callable[..., Any], two_databases: Any
+) -> None:
+    """What was prepared before a USE means the same on a connection that is made after it."""
+    from cluster import wait_until
+
+    connection = connector()
+    first, second = connection.cursor(prepared=True), connection.cursor(prepared=True)
+    plain = connection.cursor()
+    assert which(first) == "demo"
+    plain.execute("USE second")
+    assert which(second) == "second" and which(first) == "demo"
+
+    def connections(server: Any) -> list[Any]:
+        return list(server.run("SELECT id FROM information_schema.processlist WHERE user = 'app'"))
+
+    for server in product.cluster.replicas:
+        before = connections(server)
+        for (number,) in before:
+            with contextlib.suppress(pymysql.err.OperationalError):
+                server.run(f"KILL {number}")
+        wait_until(lambda old=before, at=server: not set(old) & set(connections(at)), "they are gone", 5)
+    for _ in range(4):
+        assert which(first) == "demo" and which(second) == "second"
+        plain.execute("SELECT DATABASE()")
+        assert plain.fetchall() == [("second",)]
+
+
+def test_equal_texts_in_other_databases_are_other_statements(
+    connector: Callable[..., Any], two_databases: Any
+) -> None:
+    connection = connector(reuse_prepared_statements="true")
+    plain = connection.cursor()
+    first, second, third = (connection.cursor(prepared=True) for _ in range(3))
+    assert which(first) == "demo"
+    plain.execute("USE second")
+    assert which(second) == "second" and which(first) == "demo"
+    plain.execute("USE demo")
+    assert which(third) == "demo" and which(second) == "second"
+
+
 # -- causal reads
 
 
@@ -469,3 +555,157 @@ def test_a_drain_ends_sessions_that_cannot_move(product: Any, service: Callable[
                 value(busy, "SELECT 1")
         finally:
             product.ctl("clear", "server", server.name, "drain")
+
+
+# -- stored functions
+
+
+@pytest.fixture(scope="module")
+def stored(product: Any) -> Iterator[Any]:
+    """Functions that tell where they run: `tells` reads in one database and writes in the other."""
+    from cluster import APP_USER, DATABASE
+
+    primary = product.cluster.primary
+    primary.run(
+        "CREATE DATABASE other",
+        f"GRANT ALL ON other.* TO '{APP_USER}'@'%'",
+        "CREATE TABLE other.calls (id INT AUTO_INCREMENT PRIMARY KEY)",
+        f"CREATE FUNCTION {DATABASE}.tells() RETURNS INT DETERMINISTIC READS SQL DATA RETURN @@server_id",
+        f"CREATE FUNCTION {DATABASE}.says_nothing() RETURNS INT DETERMINISTIC RETURN @@server_id",
+        "CREATE FUNCTION other.tells() RETURNS INT DETERMINISTIC MODIFIES SQL DATA"
+        " BEGIN INSERT INTO other.calls () VALUES (); RETURN @@server_id; END",
+        "CREATE PROCEDURE other.moves() EXECUTE IMMEDIATE 'USE other'",
+    )
+    for replica in product.cluster.replicas:
+        product.cluster.wait_synced(replica)
+    yield primary.id
+    names = ("tells", "says_nothing")
+    primary.run("DROP DATABASE other", *(f"DROP FUNCTION {DATABASE}.{name}" for name in names))
+
+
+def where(connection: Any, sql: str) -> set[int]:
+    """The servers that answer."""
+    return {value(connection, sql) for _ in range(4)}
+
+
+def test_functions_are_writes_if_nothing_is_said(
+    product: Any, service: Callable[..., int], stored: Any
+) -> None:
+    with product.connect(service()) as connection:
+        assert where(connection, "SELECT tells()") == {stored} == where(connection, "SELECT demo.tells()")
+
+
+def test_declared_functions(product: Any, service: Callable[..., int], stored: Any) -> None:
+    """They go to replicas, also for sessions that were there before; others of that name do not."""
+    port = service()
+    with product.connect(port) as connection:
+        assert where(connection, "SELECT says_nothing()") == {stored}
+        product.ctl("alter", "service", f"S{port}", "read_functions=demo.Says_Nothing,demo.tells")
+        assert stored not in where(connection, "SELECT says_nothing()")
+        assert stored not in where(connection, "SELECT `demo`.TELLS(), says_nothing()")
+        found = {row[0]: row[1:] for row in rows(connection, "EXPLAIN ROUTE SELECT tells()")}
+        assert found["target"] == ("replica", "a pure read outside of a transaction")
+        # What else the statement does still counts.
+        assert where(connection, "SELECT says_nothing() UNION SELECT other.tells()") == {stored}
+        assert where(connection, "SELECT tells(), GET_LOCK('a', 0)") == {stored}
+        run(connection, "USE other")
+        assert where(connection, "SELECT tells()") == {stored}
+        assert stored not in where(connection, "SELECT demo.tells()")
+        product.ctl("alter", "service", f"S{port}", "read_functions=")
+        assert where(connection, "SELECT demo.tells()") == {stored}
+
+
+def test_learned_functions(product: Any, service: Callable[..., int], stored: Any) -> None:
+    """What the server says of them counts, as long as it says it."""
+    from cluster import wait_until
+
+    port = service(learn_read_functions="true")
+    with product.connect(port) as connection:
+        wait_until(lambda: value(connection, "SELECT tells()") != stored, "it has learned", 10)
+        assert where(connection, "SELECT says_nothing()") == {stored}
+        run(connection, "USE other")
+        before = value(connection, "SELECT COUNT(*) FROM calls")
+        assert where(connection, "SELECT tells()") == {stored}
+        assert value(connection, "SELECT COUNT(*) FROM other.calls FOR UPDATE") == before + 4
+        product.cluster.primary.run("ALTER FUNCTION demo.tells MODIFIES SQL DATA")
+        try:
+            product.ctl("reload", "service", f"S{port}")
+            wait_until(lambda: where(connection, "SELECT demo.tells()") == {stored}, "it is not trusted", 10)
+        finally:
+            product.cluster.primary.run("ALTER FUNCTION demo.tells READS SQL DATA")
+
+
+def test_functions_where_the_database_may_have_changed(
+    product: Any, service: Callable[..., int], stored: Any
+) -> None:
+    """Statements that can hide a USE: afterwards `tells()` may be the one that writes."""
+    port = service(read_functions="demo.tells")
+    for sql in (
+        "EXECUTE IMMEDIATE 'USE other'",
+        "CALL other.moves()",
+        "BEGIN NOT ATOMIC EXECUTE IMMEDIATE 'USE other'; END",
+    ):
+        with product.connect(port) as connection:
+            assert stored not in where(connection, "SELECT tells()")
+            run(connection, sql)
+            assert where(connection, "SELECT tells()") == {stored}, sql
+            assert stored not in where(connection, "SELECT demo.tells()")
+            run(connection, "USE demo")
+            assert stored not in where(connection, "SELECT tells()")
+    with product.connect(port) as connection:
+        run(connection, "PREPARE p FROM 'USE other'", "PREPARE q FROM 'SELECT tells()'")
+        assert stored not in where(connection, "EXECUTE q")
+        run(connection, "EXECUTE p", "PREPARE r FROM 'SELECT tells()'")
+        assert where(connection, "SELECT tells()") == {stored} == where(connection, "EXECUTE r")
+        # Prepared in the other database, it still is the other function.
+        assert stored not in where(connection, "EXECUTE q")
+
+
+def test_functions_in_prepared_statements(product: Any, service: Callable[..., int], stored: Any) -> None:
+    """The database at the PREPARE counts, and what is known at the time of the execution."""
+    import mysql.connector
+
+    from cluster import APP_PASSWORD, APP_USER, DATABASE
+
+    port = service(read_functions="demo.tells")
+    connection = mysql.connector.connect(
+        host="127.0.0.1", port=port, user=APP_USER, password=APP_PASSWORD, database=DATABASE, use_pure=True
+    )
+    try:
+        connection.autocommit = True
+        reads, writes, moves = (connection.cursor(prepared=True) for _ in range(3))
+
+        def answers(cursor: Any) -> set[int]:
+            found = set()
+            for number in range(4):
+                cursor.execute("SELECT tells() FROM DUAL WHERE 1 < ?", (number + 2,))
+                found.add(cursor.fetchall()[0][0])
+            return found
+
+        assert stored not in answers(reads)
+        plain = connection.cursor()
+        plain.execute("USE other")
+        assert answers(writes) == {stored}
+        assert stored not in answers(reads)
+        product.ctl("alter", "service", f"S{port}", "read_functions=tells")
+        assert stored not in answers(reads)
+        product.ctl("alter", "service", f"S{port}", "read_functions=")
+        assert answers(reads) == {stored}
+        product.ctl("alter", "service", f"S{port}", "read_functions=demo.tells")
+        plain.execute("USE demo")
+        moves.execute("USE other")
+        last = connection.cursor(prepared=True)
+        assert answers(last) == {stored}
+    finally:
+        connection.close()
+
+
+def test_functions_may_read_temporary_tables(product: Any, service: Callable[..., int], stored: Any) -> None:
+    """Only the primary has them."""
+    with product.connect(service(read_functions="tells")) as connection:
+        run(connection, "PREPARE p FROM 'SELECT tells()'")
+        assert stored not in where(connection, "SELECT tells()") | where(connection, "EXECUTE p")
+        run(connection, "CREATE TEMPORARY TABLE mine (id INT)")
+        assert where(connection, "SELECT tells()") == {stored} == where(connection, "EXECUTE p")
+        run(connection, "DROP TEMPORARY TABLE mine")
+        assert stored not in where(connection, "SELECT tells()")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fairlead.session.history import RESPONSES_MAX, History
+import pytest
+
+from fairlead.session.history import RESPONSES_MAX, Entry, History, steps
 
 
 def add(history: History, text: str, prepare: bool = False, ok: bool = True) -> int:
@@ -74,3 +76,47 @@ def test_clearing_goes_on_with_the_ids() -> None:
     last = add(history, "a")
     history.clear()
     assert len(history) == 0 and history.can_recover() and history.next_id() == last + 1
+
+
+def story(text: str, database: str) -> str:
+    """What a new connection is told, after a history of `database:command`, where `USE x` changes it."""
+    entries = []
+    for number, word in enumerate(text.split(), 1):
+        where, _, command = word.partition(":")
+        failed = command.endswith("!")
+        entry = Entry(number, 3, command.encode(), False)
+        entry.ok = not failed
+        if command.startswith("USE"):
+            entry.moves_to = command[3:].rstrip("!")
+        else:
+            entry.database = where
+        entries.append(entry)
+    told = []
+    for change, entry_or_none in steps(entries, database):
+        told += [f"={change}"] if change else []
+        told += [entry_or_none.packet.decode()] if entry_or_none is not None else []
+    return " ".join(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "database", "told"),
+    [
+        ("", "a", ""),
+        ("a:x a:y", "a", "x y"),
+        # The database is another one by now.
+        ("a:x a:USEb b:y", "b", "=a x USEb y"),
+        ("a:USEb b:x", "b", "USEb x"),
+        # The change to the first database has moved to its newest place, or is forgotten.
+        ("a:x b:USEa", "a", "=a x USEa"),
+        ("b:x a:y", "a", "=b x =a y"),
+        ("a:y b:x", "a", "y =b x =a"),
+        ("b:x c:y", "a", "=b x =c y =a"),
+        # What did not change it, and what is not known.
+        ("a:USEb! a:x", "a", "USEb! =a x"),
+        (":x", "a", "x"),
+        (":x a:USEb :y", "b", "x USEb y"),
+        ("a:x", "", "=a x"),
+    ],
+)
+def test_commands_mean_what_they_meant(text: str, database: str, told: str) -> None:
+    assert story(text, database) == told

@@ -11,6 +11,7 @@ TYING = [
     "LOCK TABLES t WRITE",
     "/* why */ lock tables t read",
     "SELECT GET_LOCK('a', 1)",
+    "SELECT `get_lock`('a', 1)",
     "HANDLER t OPEN",
     "XA START 'x'",
     "FLUSH TABLES WITH READ LOCK",

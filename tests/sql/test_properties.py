@@ -129,6 +129,9 @@ def facts(classifier: Classifier, text: bytes, mode: int = 0) -> list[object]:
         info.cacheable,
         info.proxy_variables,
         info.prepared.type_mask if info.prepared else None,
+        info.called,
+        info.reading.type_mask if info.reading else None,
+        info.hides_use,
     ]
 
 

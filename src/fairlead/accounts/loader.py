@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from fairlead.accounts.model import Account, AccountSet, DatabaseGrant, RoleGrant
+from fairlead.accounts.model import Account, AccountSet, DatabaseGrant, LearnedFunctions, RoleGrant
 from fairlead.net.sqlclient import Result, SqlClient, SqlError
 
 # How long one query of the account tables may take, in seconds.
@@ -159,7 +159,11 @@ async def _database_names(client: SqlClient, warn: Warn) -> tuple[str, ...]:
 
 
 def merge(sets: Iterable[AccountSet]) -> AccountSet:
-    """The union of several sets; of a user@host that stands in several the first counts, with all grants."""
+    """The union of several sets; of a user@host that stands in several the first counts, with all grants.
+
+    Functions only read if all sets say so.
+    """
+    sets = tuple(sets)
     accounts: dict[tuple[str, str], Account] = {}
     grants: dict[DatabaseGrant, None] = {}
     roles: dict[RoleGrant, None] = {}
@@ -170,4 +174,12 @@ def merge(sets: Iterable[AccountSet]) -> AccountSet:
         grants.update(dict.fromkeys(one.grants))
         roles.update(dict.fromkeys(one.roles))
         databases.update(dict.fromkeys(one.databases))
-    return AccountSet(tuple(accounts.values()), tuple(grants), tuple(roles), tuple(databases))
+    functions = LearnedFunctions(
+        _in_all(one.functions.qualified for one in sets), _in_all(one.functions.unqualified for one in sets)
+    )
+    return AccountSet(tuple(accounts.values()), tuple(grants), tuple(roles), tuple(databases), functions)
+
+
+def _in_all(names: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    lists = [set(each) for each in names]
+    return tuple(sorted(set.intersection(*lists))) if lists else ()

@@ -15,8 +15,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from fairlead.accounts.files import load_accounts_file
+from fairlead.accounts.functions import load_functions
 from fairlead.accounts.loader import load_accounts, merge
 from fairlead.accounts.model import AccountSet
 from fairlead.accounts.refresh import RefreshRules
@@ -92,6 +94,8 @@ class AccountManager:
         self._asked = False
         self._forced: list[asyncio.Future[bool]] = []
         self._said: set[str] = set()
+        # About functions: not said again with every load.
+        self._said_of_functions: set[str] = set()
         self._definition = self._find_service()
         self._credentials = self._configured_credentials()
         self._former: Credentials | None = None
@@ -145,6 +149,7 @@ class AccountManager:
         if credentials != self._credentials:
             self._former, self._credentials = self._credentials, credentials
         self._said.clear()
+        self._said_of_functions.clear()
         self._forced.append(asyncio.get_running_loop().create_future())
         self._wake.set()
 
@@ -239,6 +244,11 @@ class AccountManager:
             self._said.add(text)
             logger.log(level, text, extra=self._extra())
 
+    def _warn_of_functions(self, text: str) -> None:
+        if text not in self._said_of_functions:
+            self._said_of_functions.add(text)
+            logger.warning("Service '%s': %s", self.service, text, extra=self._extra())
+
     def _warn(self, text: str) -> None:
         self._say_once(logging.WARNING, f"Service '{self.service}': {text}")
 
@@ -252,6 +262,11 @@ class AccountManager:
         file = definition.params.get("user_accounts_file")
         if file and definition.params.get("user_accounts_file_usage") == "file_only_always":
             only = load_accounts_file(file, self._warn)
+            if self._learns_functions():
+                self._warn_of_functions(
+                    "learn_read_functions=true learns nothing: with user_accounts_file_usage=file_only_always"
+                    " no server is asked"
+                )
             # The databases of the servers are not known: privileges alone decide.
             return AccountSet(only.accounts, only.grants, only.roles), f"file '{file}'"
         found, names = await self._load_from_servers(definition)
@@ -289,9 +304,21 @@ class AccountManager:
     async def _load_from(self, server: ServerDef) -> AccountSet:
         client = await self._log_in(server)
         try:
-            return await load_accounts(client, self._warn)
+            found = await load_accounts(client, self._warn)
+            return await self._with_functions(client, found) if self._learns_functions() else found
         finally:
             await client.close()
+
+    def _learns_functions(self) -> bool:
+        return self._definition is not None and bool(self._definition.params.get("learn_read_functions"))
+
+    async def _with_functions(self, client: SqlClient, found: AccountSet) -> AccountSet:
+        """The accounts with what is learned of stored functions; logins do not depend on that."""
+        try:
+            return replace(found, functions=await load_functions(client, self._warn_of_functions))
+        except (SqlError, SqlLost) as error:
+            self._warn_of_functions(f"the stored functions could not be read: {error}")
+            return found
 
     async def _log_in(self, server: ServerDef) -> SqlClient:
         """With the service's user; with the former one while a server does not know the new one yet."""
@@ -388,6 +415,7 @@ def _with_file(of_servers: AccountSet, of_file: AccountSet) -> AccountSet:
                 tuple(one for one in of_file.grants if (one.user, one.host) not in known),
                 tuple(one for one in of_file.roles if (one.user, one.host) not in known),
                 of_file.databases if of_servers.databases else (),
+                of_servers.functions,
             ),
         )
     )

@@ -41,10 +41,22 @@ class RoleGrant(Struct, frozen=True):
     role: str
 
 
+class LearnedFunctions(Struct, frozen=True):
+    """Stored functions that only read, as `db.f`: those called by that name, and those that are also meant
+    by `f` alone while the database is the default one.
+    """
+
+    qualified: tuple[str, ...] = ()
+    unqualified: tuple[str, ...] = ()
+
+
 class AccountSet(Struct, frozen=True):
-    """Everything needed to judge logins: accounts, grants, role memberships, names of the databases."""
+    """Everything needed to judge logins: accounts, grants, role memberships, names of the databases; and
+    what is learned of stored functions on the same occasion.
+    """
 
     accounts: tuple[Account, ...] = ()
     grants: tuple[DatabaseGrant, ...] = ()
     roles: tuple[RoleGrant, ...] = ()
     databases: tuple[str, ...] = ()
+    functions: LearnedFunctions = LearnedFunctions()

@@ -4,6 +4,8 @@ cdef class Entry:
     cdef public bint is_prepare
     cdef public object ok
     cdef public bytes packet
+    cdef public str database
+    cdef public str moves_to
 
 
 cdef class History:

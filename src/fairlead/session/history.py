@@ -15,7 +15,10 @@ RESPONSES_MAX = 50
 
 
 class Entry:
-    """One session command. `ok` is None until the reply has been delivered to the client."""
+    """One session command. `ok` is None until the reply has been delivered to the client; `database` is the
+    default database in which it was executed, empty if that is not known; `moves_to` is the one afterwards,
+    of a command that changes it.
+    """
 
     def __init__(self, entry_id: int, command: int, packet: bytes, is_prepare: bool) -> None:
         self.id = entry_id
@@ -23,6 +26,32 @@ class Entry:
         self.packet = packet
         self.is_prepare = is_prepare
         self.ok: bool | None = None
+        self.database = ""
+        self.moves_to = ""
+
+
+def steps(entries: list[Entry], database: str) -> list[tuple[str, Entry | None]]:
+    """What a connection has to do whose login named this database: (database to change to first, entry).
+
+    Each command means what it meant when it was first executed, also if the database was another one then and
+    the command that changed it stands elsewhere or is forgotten. At the end the database is the session's.
+    """
+    found: list[tuple[str, Entry | None]] = []
+    # With a change among the entries nobody knows what the session's database was at the login.
+    current = "" if any(entry.moves_to for entry in entries) else database
+    last = database
+    changed = False
+    for entry in entries:
+        change = ""
+        if entry.database and entry.database != current:
+            change = current = entry.database
+            changed = True
+        found.append((change, entry))
+        if entry.moves_to and entry.ok is not False:
+            current = last = entry.moves_to
+    if changed and last and current != last:
+        found.append((last, None))
+    return found
 
 
 class History:

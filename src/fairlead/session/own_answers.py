@@ -29,6 +29,7 @@ def explain_route(session: Session, statement: Statement, match: re.Match[bytes]
         return WAIT
     text = bytearray(match.group(1))
     info = session.classifier.classify(text, 0, len(text), False, session.sql_mode)
+    info = session.judged(info, session.known_database())
     trx = session.trx
     kind = ("READ ONLY" if trx.read_only else "READ WRITE") if trx.active else "none"
     rows = [
@@ -47,7 +48,7 @@ def prepare_again(session: Session, statement: Statement) -> int:
         return WAIT
     text = bytes(statement.buf[statement.start + 5 : statement.end])
     known = session.known_prepares.get(text)
-    if known is None:
+    if known is None or not _same_database(session, session.statements[known[0]]):
         session.captured = bytearray()
         return 0
     entry_id, reply = known
@@ -56,6 +57,12 @@ def prepare_again(session: Session, statement: Statement) -> int:
     session.board.add(session.counters + V_REUSED_PREPARES, 1)
     session.send_bytes(reply)
     return ROUTED
+
+
+def _same_database(session: Session, prepared: Prepared) -> bool:
+    """Whether names in a text that was prepared before would mean the same now."""
+    known = session.database_known and session.known_database() == session.database
+    return known and prepared.database == session.database
 
 
 def prepared_first(session: Session, prepared: Prepared, packet: bytes) -> None:

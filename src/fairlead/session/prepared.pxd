@@ -3,6 +3,7 @@ from fairlead.sql.info cimport QueryInfo
 cdef class Prepared:
     cdef public long long id
     cdef public QueryInfo info
+    cdef public str database
     cdef public int parameters
     cdef public int columns
     cdef public tuple hints

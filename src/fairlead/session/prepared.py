@@ -13,9 +13,11 @@ class Prepared:
     needs it.
     """
 
-    def __init__(self, statement_id: int, info: QueryInfo) -> None:
+    def __init__(self, statement_id: int, info: QueryInfo, database: str = "") -> None:
         self.id = statement_id
         self.info = info
+        # The default database when it was prepared, which is what its names mean; empty if that is not known.
+        self.database = database
         self.parameters = 0
         # Routing hints in the text of the PREPARE, for its executions.
         self.hints: tuple[Any, ...] = ()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairlead.accounts.model import AccountSet
 from fairlead.cluster.defs import ServiceDef
+from fairlead.session.functions import ReadFunctions
 from fairlead.session.ports import Server
 from fairlead.session.router import RouterSession
 
@@ -40,6 +41,7 @@ class ServiceRuntime:
         self.accounts_version = 0
         self.accounts_loaded = False
         self.sessions: set[Session] = set()
+        self.functions = ReadFunctions()
         self.read_params()
         # Lines of the story of a session (0: none is kept), and what writes it to the log at its end.
         self.trace_lines = 0
@@ -62,6 +64,12 @@ class ServiceRuntime:
         self.history_disabled = bool(params["disable_sescmd_history"])
         self.shares = int(params.get("idle_session_pool_time", -1)) >= 0
         self.reuses_prepares = bool(params.get("reuse_prepared_statements"))
+        self.functions.configure(params)
+
+    def take_functions(self, old: ServiceRuntime) -> None:
+        """Go on with what this service knew before its configuration changed, as its sessions do."""
+        self.functions = old.functions
+        self.functions.configure(self.params)
 
     def use_globals(self, global_params: dict[str, Any]) -> None:
         """Take over what global parameters say of the sessions of all services."""

@@ -68,6 +68,10 @@ cdef class Session(BackendOwner):
     cdef public Classifier classifier
     cdef public int sql_mode
     cdef public dict named
+    cdef public dict named_databases
+    cdef public object functions
+    cdef public bint database_known
+    cdef public bint pending_known
     cdef public long long last_prepared
     cdef public bint reuses_prepares
     cdef public dict known_prepares
@@ -111,10 +115,11 @@ cdef class Session(BackendOwner):
     cpdef int command(self, bytearray buf, Py_ssize_t start, Py_ssize_t end) except -1
     @cython.locals(result=int, info=QueryInfo)
     cdef int _query(self, Statement statement) except -1
+    cpdef QueryInfo judged(self, QueryInfo info, str database)
     @cython.locals(command=int, start=Py_ssize_t, end=Py_ssize_t)
     cdef int _other(self, Statement statement) except -1
     @cython.locals(p="const unsigned char *", given="long long", command=int, start=Py_ssize_t, end=Py_ssize_t,
-                   bound=Py_ssize_t, parameters=int, result=int, prepared=Prepared)
+                   bound=Py_ssize_t, parameters=int, result=int, prepared=Prepared, info=QueryInfo)
     cdef int _execute(self, Statement statement) except -1
     cdef void _typed(self, Statement statement, Prepared prepared) except *
     cpdef void resume_client(self) except *

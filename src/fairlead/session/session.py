@@ -70,7 +70,7 @@ from fairlead.session.backend import (
     BackendOwner,
 )
 from fairlead.session.backend_login import BackendLogin
-from fairlead.session.history import History
+from fairlead.session.history import Entry, History, steps
 from fairlead.session.kill import kill_message
 from fairlead.session.own_answers import explain_route, prepare_again, prepared_first
 from fairlead.session.prepared import Prepared
@@ -155,6 +155,8 @@ _EXPLAIN_ROUTE = re.compile(rb"\s*explain\s+route\s+(.*)", re.IGNORECASE | re.DO
 _SPECIAL = 1 << OP_KILL | 1 << OP_EXPLAIN | 1 << OP_CHANGE_DB | 1 << OP_EXECUTE | 1 << OP_SET
 # Locks, open handlers, distributed transactions, and procedures, which may do anything.
 _TIES = re.compile(rb"\s*(lock|xa|handler|flush|backup|call)\b", re.IGNORECASE)
+# What a statement that changes the default database contains.
+_USES = re.compile(rb"\buse\b", re.IGNORECASE)
 _CHANGES_SESSION = (
     TYPE_SESSION_WRITE
     | TYPE_USERVAR_WRITE
@@ -222,7 +224,13 @@ class Session(BackendOwner):
         self.classifier = host.classifier
         # How the text of statements is read: MODE_* bits of fairlead.sql.types.
         self.sql_mode = int(self.classifier.sql_mode)
+        # Statements of PREPARE by their names, and the default database when they were prepared.
         self.named: dict[str, Any] = {}
+        self.named_databases: dict[str, str] = {}
+        self.functions = service.functions
+        # Whether `database` is for certain the default database, and whether `pending_database` will be.
+        self.database_known = True
+        self.pending_known = True
         self.last_prepared = 0
         # Equal texts are prepared once: (id, reply) by text; the reply under way, if it is to be kept.
         self.reuses_prepares = service.reuses_prepares
@@ -303,6 +311,7 @@ class Session(BackendOwner):
         self.user, self.password = upper.user, upper.password
         self.backend_user, self.backend_password = upper.backend_user, upper.backend_password
         self.database, self.role = upper.database, upper.role
+        self.database_known = upper.database_known
         self.charset, self.attributes, self.account = upper.charset, upper.attributes, upper.account
         self.capabilities = upper.capabilities | upper.extra_capabilities
         self.remote, self.remote_port = upper.remote, upper.remote_port
@@ -418,6 +427,10 @@ class Session(BackendOwner):
         info = self.classifier.classify(
             statement.buf, statement.start + 5, statement.end, False, self.sql_mode
         )
+        if info.reading is not None:
+            info = self.judged(info, self.known_database())
+        if info.hides_use:
+            self._may_have_used(info)
         statement.info = info
         statement.type_mask = info.type_mask
         self.did |= info.type_mask
@@ -443,9 +456,12 @@ class Session(BackendOwner):
                 return WAIT
             return self._kill(kill_message(info.kill, self))
         if info.operation == OP_CHANGE_DB:
-            return self._change_database(info.use_database)
+            return self._change_database(info.use_database, not info.hides_use)
         if info.operation == OP_EXECUTE:
-            inner = self.named.get(info.prepare_name.lower())
+            name = info.prepare_name.lower()
+            inner = self.named.get(name)
+            if inner is not None and inner.reading is not None:
+                inner = self.judged(inner, self.named_databases[name])
             statement.type_mask = TYPE_WRITE if inner is None else inner.type_mask
         elif statement.type_mask & TYPE_PREPARE_NAMED_STMT:
             if self.expecting:
@@ -455,6 +471,7 @@ class Session(BackendOwner):
                 self.named.pop(name, None)
             else:
                 self.named[name] = info.prepared
+                self.named_databases[name] = self.known_database()
         elif statement.type_mask & TYPE_DEALLOC_PREPARE:
             if self.expecting:
                 return WAIT
@@ -471,6 +488,29 @@ class Session(BackendOwner):
                 return WAIT
             self.sql_mode = info.sql_mode_flags | (self.sql_mode & MODE_MULTIBYTE)
         return 0
+
+    def judged(self, info: QueryInfo, database: str) -> QueryInfo:
+        """What a statement is, given what the service knows of the functions that it calls."""
+        if info.reading is not None and self.functions.cover(info.called, database):
+            return info.reading
+        return info
+
+    def known_database(self) -> str:
+        """The default database, empty if that is not known for certain."""
+        if not self.database_known or self.pending_database is not None:
+            return ""
+        listener = self.listener
+        if listener is not None and any(_USES.search(sql) for sql in listener.init_statements):
+            return ""
+        return self.database
+
+    def _may_have_used(self, info: QueryInfo) -> None:
+        """A statement that may change the default database without telling which it is then."""
+        if info.operation == OP_EXECUTE and not info.multi:
+            inner = self.named.get(info.prepare_name.lower())
+            if inner is not None and not inner.hides_use and not inner.use_database:
+                return
+        self.database_known = self.pending_known = False
 
     def _other(self, statement: Statement) -> int:
         command = statement.command
@@ -544,8 +584,13 @@ class Session(BackendOwner):
             return ROUTED
         statement.prepared = prepared
         statement.hints = prepared.hints
-        statement.info = prepared.info
-        statement.type_mask = prepared.info.type_mask
+        info = prepared.info
+        if info.reading is not None:
+            info = self.judged(info, prepared.database)
+        if info.hides_use or info.use_database:
+            self.database_known = self.pending_known = False
+        statement.info = info
+        statement.type_mask = info.type_mask
         statement.has_types = False
         if self.shares and (command == _COM_STMT_SEND_LONG_DATA or (end - start > 9 and p[start + 9])):
             # Pieces of long data, and cursors, are where they are.
@@ -579,7 +624,7 @@ class Session(BackendOwner):
         prepared = statement.prepared
         return prepared is not None and statements.has_types(statement.packet(), prepared.parameters)
 
-    def _change_database(self, database: str) -> int:
+    def _change_database(self, database: str, known: bool = True) -> int:
         """Check the access; 0 if the command may be routed."""
         if self.expecting:
             return WAIT
@@ -597,6 +642,7 @@ class Session(BackendOwner):
             return self.answer_error(*self.database_error(refused, database))
         self.looked_again_for = None
         self.pending_database = database
+        self.pending_known = known
         return 0
 
     def _looked_again(self) -> None:
@@ -642,6 +688,7 @@ class Session(BackendOwner):
         self.role = ""
         self.pending_verify.clear()
         self.pending_database = None
+        self.database_known = True
         return self.router.user_changed()
 
     def kill_done(self) -> None:
@@ -705,10 +752,13 @@ class Session(BackendOwner):
             if record:
                 if self.history.is_full():
                     self._keep_for_late_ones()
-                self.history.add(entry_id, statement.command, bytes(statement.packet()[4:]), is_prepare)
+                packet = bytes(statement.packet()[4:])
+                entry = self.history.add(entry_id, statement.command, packet, is_prepare)
+                if entry is not None:
+                    self._place(entry, statement)
         if is_prepare:
             assert statement.info is not None
-            self.statements[entry_id] = Prepared(entry_id, statement.info)
+            self.statements[entry_id] = Prepared(entry_id, statement.info, self.known_database())
             self.statements[entry_id].hints = self.prepare_hints
             self.prepare_hints = ()
             self.last_prepared = entry_id
@@ -720,6 +770,17 @@ class Session(BackendOwner):
         if statement.command == COM_RESET_CONNECTION:
             self._reset()
         return entry_id
+
+    def _place(self, entry: Entry, statement: Statement) -> None:
+        """Note the database in which a session command is executed. Names that depend on character sets are
+        not noted: they cannot be given to a server in another way than the client's own.
+        """
+        info = statement.info
+        if statement.command == COM_INIT_DB or (info is not None and info.operation == OP_CHANGE_DB):
+            entry.moves_to = self.pending_database or ""
+        else:
+            database = self.known_database()
+            entry.database = database if database.isascii() else ""
 
     def _keep_for_late_ones(self) -> None:
         """Connections that are on their way will still need what the history is about to drop."""
@@ -806,6 +867,7 @@ class Session(BackendOwner):
             if self.pending_database is not None:
                 if ok:
                     self.database = self.pending_database
+                    self.database_known = self.pending_known
                 self.pending_database = None
             # An error has no status, but results in front of it may have begun or ended a transaction.
             status = backend.tracker.status
@@ -880,7 +942,8 @@ class Session(BackendOwner):
         if backend.replay_failed:
             self._differs(backend, entry_id)
             return
-        self._backend_ready(backend)
+        if not backend.pending:
+            self._backend_ready(backend)
 
     def resume_client(self) -> None:
         """Take the command that had to wait, unless a server does not take what it got already."""
@@ -905,6 +968,7 @@ class Session(BackendOwner):
         waiting_ids = {item[3] for item in backend.backlog if item[3]}
         kept = self.history.entries.values() if backend.to_replay is None else backend.to_replay
         entries = [entry for entry in kept if entry.id not in waiting_ids]
+        login_database = self.database if backend.login_database is None else backend.login_database
         backend.to_replay = None
         backend.login_database = None
         # A service below does it on its own connections.
@@ -914,17 +978,24 @@ class Session(BackendOwner):
             return
         backend.state = B_REPLAY
         for sql in first:
-            packet = packets.frame(0, bytes((COM_QUERY,)) + sql)
-            assert backend.channel is not None
-            backend.channel.send(bytearray(packet), 0, len(packet))
-            backend.expect(COM_QUERY, K_OWN, 0)
-        for entry in entries:
+            self._send_own(backend, COM_QUERY, sql)
+        for database, entry in steps(entries, login_database):
+            if database:
+                self._send_own(backend, COM_INIT_DB, database.encode())
+            if entry is None:
+                continue
             packet = packets.frame(0, entry.packet)
             if entry.is_prepare:
                 backend.preparing.add(entry.id)
             assert backend.channel is not None
             backend.channel.send(bytearray(packet), 0, len(packet))
             backend.expect(entry.command, _K_REPLAY, entry.id)
+
+    def _send_own(self, backend: Backend, command: int, rest: bytes) -> None:
+        packet = packets.frame(0, bytes((command,)) + rest)
+        assert backend.channel is not None
+        backend.channel.send(bytearray(packet), 0, len(packet))
+        backend.expect(command, K_OWN, 0)
 
     def _backend_ready(self, backend: Backend) -> None:
         backend.state = B_READY

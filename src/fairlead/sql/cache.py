@@ -31,6 +31,8 @@ class Entry:
         self.use = 0
         self.hits = 0
         self.size = _ENTRY_BYTES + 2 * len(canonical)
+        if info.reading is not None:
+            self.size += _ENTRY_BYTES
 
 
 class Cache:

@@ -17,12 +17,19 @@ from fairlead.sql.types import (
     MODE_NO_BACKSLASH_ESCAPES,
     MODE_ORACLE,
     OP_CREATE,
+    OP_EXPLAIN,
+    OP_SELECT,
+    OP_SHOW,
     RESULT_INVALID,
     RESULT_PARSED,
     RESULT_TOKENIZED,
+    TYPE_GSYSVAR_READ,
+    TYPE_MASTER_READ,
     TYPE_READ,
     TYPE_READONLY,
     TYPE_READWRITE,
+    TYPE_SYSVAR_READ,
+    TYPE_USERVAR_READ,
     TYPE_WRITE,
     transaction_mask,
 )
@@ -86,6 +93,8 @@ class Classifier:
                 info.type_mask |= _WRITE
                 info.parse_result = min(info.parse_result, RESULT_TOKENIZED)
                 info.cacheable = False
+                info.reading = None
+                info.hides_use = True
         else:
             known = self.cache.lookup(digest.scratch, digest.length, digest.hash, kind)
             if known is not None:
@@ -125,6 +134,8 @@ class Classifier:
         parser = self._parser
         self._parse(buf, start, end, mode, False)
         info = self._build(canonical)
+        if parser.pending:
+            info.reading = self._reading(canonical)
         if parser.versioned:
             info.cacheable = False
         if parser.uncertain:
@@ -195,7 +206,7 @@ class Classifier:
         """What the parser found, as a value."""
         parser = self._parser
         info = QueryInfo()
-        mask = parser.mask
+        mask = parser.mask | parser.pending
         info.type_mask = mask
         if not parser.multi:
             trx = transaction_mask(mask)
@@ -207,6 +218,7 @@ class Classifier:
         info.tables = tuple(parser.tables)
         info.databases = tuple(parser.databases)
         info.functions = tuple(parser.functions)
+        info.called = parser.called
         info.canonical = canonical
         info.prepare_name = parser.prepare_name
         info.multi = parser.multi
@@ -220,6 +232,7 @@ class Classifier:
         info.changes_charset = parser.changes_charset
         info.charset = parser.charset
         info.use_database = parser.use_database
+        info.hides_use = parser.hides_use or parser.multi or parser.uncertain
         info.set_role = parser.set_role
         info.trx_scope = parser.trx_scope
         info.trx_access = parser.trx_access
@@ -232,6 +245,18 @@ class Classifier:
         info.cacheable = parser.cacheable
         return info
 
+    def _reading(self, canonical: bytes) -> QueryInfo | None:
+        """The statement as it is if the functions that it calls only read; None if it is no read even then,
+        or if that is in any doubt."""
+        parser = self._parser
+        mask = parser.mask
+        if parser.multi or parser.versioned or parser.uncertain or parser.operation not in _QUERIES:
+            return None
+        if not mask & _READ or mask & ~_READS:
+            return None
+        parser.pending = 0
+        return self._build(canonical)
+
 
 _NOTHING = bytearray()
 # a byte that may swallow the backslash or backtick behind it, so that strings end elsewhere than they seem to
@@ -242,3 +267,6 @@ _PLAIN = MODE_NO_BACKSLASH_ESCAPES
 _ORACLE = MODE_ORACLE
 _READ = TYPE_READ
 _WRITE = TYPE_WRITE
+# Operations and bits of what a read may be.
+_QUERIES = frozenset((OP_SELECT, OP_EXPLAIN, OP_SHOW))
+_READS = TYPE_READ | TYPE_MASTER_READ | TYPE_USERVAR_READ | TYPE_SYSVAR_READ | TYPE_GSYSVAR_READ

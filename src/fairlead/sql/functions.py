@@ -7,6 +7,13 @@ functions that newer servers added are deliberately absent.
 
 from __future__ import annotations
 
+# What nobody can declare to be a read: locks belong to a connection, sequences are counted up.
+NEVER_READS: frozenset[str] = frozenset(
+    """
+    get_lock release_lock release_all_locks is_free_lock is_used_lock nextval lastval setval currval
+    """.split()  # noqa: SIM905
+)
+
 READ_FUNCTIONS: frozenset[str] = frozenset(
     """
     abs acos add_months adddate addtime aes_decrypt aes_encrypt area asbinary ascii asin astext aswkb

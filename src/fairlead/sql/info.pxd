@@ -6,6 +6,8 @@ cdef class QueryInfo:
     cdef readonly tuple tables
     cdef readonly tuple databases
     cdef readonly tuple functions
+    cdef readonly tuple called
+    cdef readonly QueryInfo reading
     cdef readonly bytes canonical
     cdef readonly str prepare_name
     cdef readonly object prepared
@@ -19,6 +21,7 @@ cdef class QueryInfo:
     cdef readonly bint changes_charset
     cdef readonly str charset
     cdef readonly str use_database
+    cdef readonly bint hides_use
     cdef readonly object set_role
     cdef readonly str trx_scope
     cdef readonly str trx_access

@@ -32,6 +32,7 @@ class QueryInfo:
 
     __slots__ = (
         "cacheable",
+        "called",
         "canonical",
         "chain",
         "changes_charset",
@@ -39,6 +40,7 @@ class QueryInfo:
         "databases",
         "dropped_tables",
         "functions",
+        "hides_use",
         "is_load_local",
         "kill",
         "multi",
@@ -47,6 +49,7 @@ class QueryInfo:
         "prepare_name",
         "prepared",
         "proxy_variables",
+        "reading",
         "relates_to_previous",
         "release",
         "set_role",
@@ -71,6 +74,10 @@ class QueryInfo:
         self.tables: tuple[Name, ...] = ()
         self.databases: tuple[str, ...] = ()
         self.functions: tuple[str, ...] = ()
+        # Calls of functions that are not built in: "f" or "db.f", the function in lower case, and what this
+        # statement is if all of them only read; None if there are none, or if it is no read even then.
+        self.called: tuple[str, ...] = ()
+        self.reading: QueryInfo | None = None
         self.canonical = b""
         self.prepare_name = ""
         self.prepared: QueryInfo | None = None
@@ -84,6 +91,7 @@ class QueryInfo:
         self.changes_charset = False
         self.charset = ""  # the new character set of the client, if the statement names it
         self.use_database = ""
+        self.hides_use = False  # it may change the default database to one that is not known here
         self.set_role: str | None = None  # "" is SET ROLE NONE
         self.trx_scope = (
             ""  # "next", "session" or "global": whose transactions trx_access and trx_isolation mean

@@ -2,7 +2,7 @@ cimport cython
 from fairlead.sql.lexer cimport Lexer
 
 cdef int ESCAPE, MATCH
-cdef int AGAINST, AS, CURRVAL, DUMPFILE, EXCEPT, FOR, FOUND_ROWS, FROM, FUNCTION_FLAG, GET_LOCK, GLOBAL
+cdef int AGAINST, AS, CURRVAL, DUMPFILE, EXCEPT, FOR, FOUND_ROWS, FROM, FUNCTION_FLAG, GLOBAL
 cdef int GROUP, HAVING, IN, INTERSECT, INTO, JOIN, KEYWORD_MASK, LAST_INSERT_ID, LASTVAL, LATERAL, LIMIT
 cdef int LOCAL, LOCK, MINUS, NEXT, NEXTVAL, ORDER, OUTFILE, PREVIOUS, PROCEDURE, RECURSIVE, RESERVED_FLAG
 cdef int RETURNING, ROW_COUNT, SELECT, SESSION, SET, SHARE, STRAIGHT_JOIN, UNION, UPDATE, VALUE, VALUES
@@ -27,6 +27,9 @@ cdef class Parser(Lexer):
     cdef public list tables
     cdef public list databases
     cdef public list functions
+    cdef public tuple called
+    cdef public int pending
+    cdef public bint hides_use
     cdef public list cte
     cdef public str prepare_name
     cdef public object prepare_text
@@ -62,8 +65,11 @@ cdef class Parser(Lexer):
     cdef int table(self, int i) except -1
     cdef int table_list(self, int i) except -1
     cdef function(self, int i, str name)
-    @cython.locals(code=int, keyword=int, name=str)
+    @cython.locals(code=int, keyword=int, name=str, plain=bint)
     cdef call(self, int i, bint qualified)
+    @cython.locals(name=str)
+    cdef bint is_plain(self, int i) except -1
+    cdef stored(self, str name, bint may_read)
     @cython.locals(bits=int, scope=int, name=bytes)
     cdef int system_variable(self, int i) except -1
     @cython.locals(recursive=bint, name=str)

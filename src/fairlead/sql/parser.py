@@ -2,11 +2,13 @@
 
 No grammar is checked. The walk is a set of recognisers for what makes a statement more than a pure read,
 and each of them errs towards WRITE: a call of a name that is not a known read-only function is one, text
-that cannot be followed (unbalanced, unterminated, too deep) is one.
+that cannot be followed (unbalanced, unterminated, too deep) is one. What such calls alone make of a statement
+is kept apart (`pending`), because a service may know that the functions only read.
 """
 
 from __future__ import annotations
 
+from fairlead.sql.functions import NEVER_READS
 from fairlead.sql.info import KillInfo, Name, QueryInfo
 from fairlead.sql.keywords import (
     AGAINST,
@@ -19,7 +21,6 @@ from fairlead.sql.keywords import (
     FOUND_ROWS,
     FROM,
     FUNCTION_FLAG,
-    GET_LOCK,
     GLOBAL,
     GROUP,
     HAVING,
@@ -126,6 +127,9 @@ class Parser(Lexer):
         self.tables: list[Name] = []
         self.databases: list[str] = []
         self.functions: list[str] = []
+        self.called: tuple[str, ...] = ()
+        self.pending = 0  # bits of calls that a service may know to be reads
+        self.hides_use = False
         self.cte: list[str] = []
         self.prepare_name = ""
         self.prepare_text: str | None = None
@@ -226,9 +230,12 @@ class Parser(Lexer):
         code = self.code[i]
         name = self.name(i).lower()
         if qualified:
-            if self.is_name(i - 2):
+            plain = False
+            if i > 1 and self.is_name(i - 2):
+                plain = self.is_plain(i) and name not in NEVER_READS and self.is_plain(i - 2)
+                plain = plain and (i < 3 or self.kind[i - 3] != T_DOT)
                 name = f"{self.name(i - 2)}.{name}"
-            self.mask |= _WRITE
+            self.stored(name, plain)
         elif code & FUNCTION_FLAG:
             keyword = code & KEYWORD_MASK
             if keyword in (VALUES, VALUE):
@@ -238,10 +245,28 @@ class Parser(Lexer):
             elif keyword in (FOUND_ROWS, ROW_COUNT):
                 self.relates = True
         else:
-            if code & KEYWORD_MASK == GET_LOCK:
+            if name == "get_lock":  # in quotes, too
                 self.locks = True
-            self.mask |= _WRITE
+            self.stored(name, self.is_plain(i) and name not in NEVER_READS)
         self.function(i, name)
+
+    def is_plain(self, i: int) -> bool:
+        """True if token `i` is a name that means the same wherever it is compared: the dot that parts names
+        in `called` is not in it, the canonical form shows it, and no character set or collation matters.
+        """
+        if self.kind[i] not in (T_WORD, T_QUOTED) or self.hidden(i):
+            return False
+        name = self.name(i)
+        return name.isascii() and "." not in name
+
+    def stored(self, name: str, may_read: bool) -> None:
+        """A call of a function that is not built in; `may_read`: a service may know that it only reads."""
+        if may_read:
+            self.pending = _WRITE
+        else:
+            self.mask |= _WRITE
+        if name not in self.called:
+            self.called += (name,)
 
     def system_variable(self, i: int) -> int:
         """A read of @@[scope.]name begins at `i`. Returns the position behind it."""

@@ -76,6 +76,7 @@ class SchemaParser(SetParser):
 
     def block(self, i: int) -> int:
         """A compound statement: everything up to the end of the packet is one write."""
+        self.hides_use = True
         self.mask |= TYPE_WRITE
         self.result = RESULT_TOKENIZED
         while self.kind[i] != T_END:

@@ -213,6 +213,7 @@ class StatementParser(SchemaParser):
         if word == DEALLOCATE or (word == DROP and self.word(i + 1) == PREPARE):
             return self.deallocate(i + 1)
         if word == CALL:
+            self.hides_use = True
             return self.write(i + 1, OP_CALL, RESULT_PARSED)
         if word == DO:
             self.mask |= TYPE_READ
@@ -493,6 +494,7 @@ class StatementParser(SchemaParser):
         self.mask = TYPE_READ
         if operation != OP_SELECT:
             self.mask |= TYPE_MASTER_READ
+            self.pending = 0
         elif written:
             self.mask |= TYPE_WRITE
 
@@ -527,6 +529,7 @@ class StatementParser(SchemaParser):
 
     def execute(self, i: int) -> int:
         """`i` is behind EXECUTE."""
+        self.hides_use = True
         if self.word(i) == IMMEDIATE:
             return self.write(i + 1, OP_EXECUTE, RESULT_PARSED)
         if self.is_name(i):

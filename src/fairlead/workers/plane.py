@@ -307,6 +307,8 @@ class Plane:
         for name, old in self.services.items():
             if name in services:
                 self.pauses.moved(old, services[name])
+                if old.slot == services[name].slot:
+                    services[name].take_functions(old)
         self.servers = self._new_servers
         self.services_below = self._new_services_below
         self.services = services
@@ -331,6 +333,7 @@ class Plane:
             service.accounts = message.accounts
             service.accounts_version = message.version
             service.accounts_loaded = message.loaded
+            service.functions.learn(message.accounts.functions)
             for listener in self.listeners.values():
                 if listener.service is service:
                     listener.accounts_changed()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fairlead.config.params import Command, CommandArgument, ModuleSpec, Param
-from fairlead.config.values import Bool, Count, Duration, Enum, Size
+from fairlead.config.values import Bool, Count, Duration, Enum, Size, StringList
+from fairlead.sql.functions import NEVER_READS
 
 _CRITERIA = (
     "least_current_operations",
@@ -16,6 +18,36 @@ _CRITERIA = (
 )
 _CAUSAL = ("none", "local", "global", "fast", "fast_global", "universal", "fast_universal")
 _CAUSAL_SYNONYMS = {"false": "none", "off": "none", "0": "none", "true": "local", "on": "local", "1": "local"}
+
+# A name of ASCII characters without quotes, perhaps behind that of a database.
+_FUNCTION = re.compile(r"(?:[^\s.,`'\"()]+\.)?[^\s.,`'\"()]+", re.ASCII)
+
+
+class FunctionList(StringList):
+    """Names of stored functions: `function` in any database, or `database.function`."""
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        return _functions(super().parse(text))
+
+    def from_json(self, value: Any) -> tuple[str, ...]:
+        return _functions(super().from_json(value))
+
+    def allowed(self) -> str:
+        return "names 'function' or 'database.function' separated by ','"
+
+
+def _functions(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names as the classifier writes them: functions in lower case, databases as they are."""
+    found = []
+    for name in names:
+        if not name.isascii() or not _FUNCTION.fullmatch(name):
+            raise ValueError(f"'{name}' is no name of a function; allowed: function or database.function")
+        database, dot, function = name.rpartition(".")
+        if function.lower() in NEVER_READS:
+            raise ValueError(f"'{name}' locks or counts, so it cannot be declared to be a read")
+        found.append(f"{database}{dot}{function.lower()}")
+    return tuple(found)
+
 
 PARAMS: tuple[Param, ...] = (
     Param(
@@ -179,6 +211,20 @@ PARAMS: tuple[Param, ...] = (
         Bool(),
         "false",
         "Prepare equal statements of a session once.",
+        dynamic=True,
+    ),
+    Param(
+        "read_functions",
+        FunctionList(),
+        "",
+        "Stored functions that only read, so that calls of them may go to replicas.",
+        dynamic=True,
+    ),
+    Param(
+        "learn_read_functions",
+        Bool(),
+        "false",
+        "Learn from a server which stored functions are NO SQL or READS SQL DATA, and take them for reads.",
         dynamic=True,
     ),
 )

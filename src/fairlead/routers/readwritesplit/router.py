@@ -85,6 +85,7 @@ from fairlead.session.statement import Statement
 from fairlead.sql.hints import TO_LAST, TO_MASTER, TO_SERVER, TO_SLAVE
 from fairlead.sql.types import (
     OP_CALL,
+    OP_EXECUTE,
     TRX_BITS,
     TYPE_BEGIN_TRX,
     TYPE_CREATE_TMP_TABLE,
@@ -405,13 +406,19 @@ class RwsSession(RouterSession):
         info = statement.info
         if info is None:
             return decision
-        if self.temp_tables and self._names_temp_table(info.tables):
+        if self.temp_tables and self._may_read_temp_table(info):
             return D_TEMP_TABLE
         if info.relates_to_previous and self.last_target is not None:
             return D_PREVIOUS
         if self._no_slaves:
             return D_NO_SLAVES
         return decision
+
+    def _may_read_temp_table(self, info: QueryInfo) -> bool:
+        if info.operation == OP_EXECUTE:
+            info = self.session.named.get(info.prepare_name.lower()) or info
+        # A stored function reads what it likes.
+        return bool(info.called) or self._names_temp_table(info.tables)
 
     def _names_temp_table(self, tables: tuple[tuple[str, str], ...]) -> bool:
         return any(self._qualified(table) in self.temp_tables for table in tables)
