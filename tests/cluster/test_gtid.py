@@ -58,3 +58,41 @@ def test_positions_on_the_board() -> None:
     gtid.write(board, index, many)
     assert len(gtid.read(board, index)) == GTIDS_MAX
     assert gtid.read(board, server_index(4, SERVER_GTIDS)) == {}
+
+
+# -- MySQL
+
+ONE = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+TWO = "f0000000-0000-0000-ffff-ffffffffffff"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"{ONE}:23", f"{ONE}:1-23"),
+        (f"{ONE.upper()}:1-5:7-9", f"{ONE}:1-9"),
+        (f"{ONE}:1-5,\n{TWO}:3", f"{TWO}:1-3,{ONE}:1-5"),
+        (f"{ONE}:tagged:1-5", ""),
+        ("00000000-0000-0000-0000-000000000001:5", ""),
+        (f"{ONE}:", ""),
+        ("nonsense:5", ""),
+    ],
+)
+def test_mysql_sets(text: str, expected: str) -> None:
+    position = gtid.parse(text)
+    assert gtid.text_of(position) == expected
+    assert gtid.is_mysql(position) is bool(expected)
+
+
+def test_mysql_positions_on_the_board() -> None:
+    board = Board.create(1)
+    position = gtid.parse(f"{ONE}:1-5,{TWO}:9")
+    index = server_index(1, SERVER_GTIDS)
+    gtid.write(board, index, position)
+    assert gtid.read(board, index) == position
+    assert gtid.reaches(position, gtid.parse(f"{TWO}:8"))
+    assert not gtid.reaches(position, gtid.parse(f"{TWO}:10"))
+
+
+def test_mariadb_is_not_mysql() -> None:
+    assert not gtid.is_mysql(gtid.parse("4294967295-1-5")) and not gtid.is_mysql({})

@@ -147,3 +147,24 @@ def test_the_text_of_an_ok_has_its_length_in_front(capabilities: int) -> None:
     payload = b"\x00\x03\x00\x02\x00\x00\x00&Records: 3  Duplicates: 0  Warnings: 0"
     ok = packets.parse_ok(payload, capabilities)
     assert (ok.affected, ok.status, ok.info) == (3, 2, "Records: 3  Duplicates: 0  Warnings: 0")
+
+
+def test_gtids_that_mysql_reports() -> None:
+    """Session state of type 3: how they are encoded (0), then the text. Source: MySQL WL#6128."""
+    gtids = b"3e11fa47-71ca-11e1-9e33-c80aa9429562:23"
+    state = b"\x03" + bytes((len(gtids) + 2, 0, len(gtids))) + gtids
+    payload = b"\x00\x01\x00\x02\x40\x00\x00\x00" + bytes((len(state),)) + state
+    assert packets.parse_ok(payload, CLIENT_SESSION_TRACK).gtids == gtids.decode()
+
+
+@pytest.mark.parametrize(
+    ("version", "capabilities", "expected"),
+    [
+        ("8.0.36", 0xFFFF, True),
+        ("10.11.6-MariaDB", 0xFFFE, False),
+        ("5.5.5-10.3.1-log", 0xFFFF, False),
+        ("11.4.2-own-build", 0xFFFE, False),
+    ],
+)
+def test_which_product_greets(version: str, capabilities: int, expected: bool) -> None:
+    assert Greeting(version, 1, bytes(20), capabilities).is_mysql is expected

@@ -14,6 +14,7 @@ from fairlead.protocol.constants import (
     MAX_PACKET,
     SERVER_SESSION_STATE_CHANGED,
     SERVER_STATUS_AUTOCOMMIT,
+    SESSION_TRACK_GTIDS,
     SESSION_TRACK_SCHEMA,
     SESSION_TRACK_SYSTEM_VARIABLES,
 )
@@ -137,7 +138,9 @@ class Reader:
 
 
 class Ok(Struct, frozen=True):
-    """An OK packet. `variables`, `schema`: what session tracking reported."""
+    """An OK packet. `variables`, `schema`, `gtids`: what session tracking reported; `gtids` is a set of
+    MySQL's GTIDs, MariaDB reports the variable `last_gtid`.
+    """
 
     affected: int = 0
     insert_id: int = 0
@@ -146,6 +149,7 @@ class Ok(Struct, frozen=True):
     info: str = ""
     variables: dict[str, str] = {}
     schema: str | None = None
+    gtids: str = ""
 
 
 class Err(Struct, frozen=True):
@@ -166,12 +170,14 @@ def parse_ok(payload: bytes, capabilities: int) -> Ok:
     info = b""
     variables: dict[str, str] = {}
     schema = None
+    gtids = ""
     if reader.left():
         # Servers write the length also without session tracking, whatever the documentation says.
         info = reader.string()
         if capabilities & CLIENT_SESSION_TRACK and status & SERVER_SESSION_STATE_CHANGED and reader.left():
-            variables, schema = _parse_tracking(Reader(reader.string()))
-    return Ok(affected, insert_id, status, warnings, info.decode("utf-8", "replace"), variables, schema)
+            variables, schema, gtids = _parse_tracking(Reader(reader.string()))
+    text = info.decode("utf-8", "replace")
+    return Ok(affected, insert_id, status, warnings, text, variables, schema, gtids)
 
 
 def without_state(payload: bytes) -> bytes:
@@ -186,9 +192,10 @@ def without_state(payload: bytes) -> bytes:
     return plain + lenenc_string(info) if info else plain
 
 
-def _parse_tracking(reader: Reader) -> tuple[dict[str, str], str | None]:
+def _parse_tracking(reader: Reader) -> tuple[dict[str, str], str | None, str]:
     variables: dict[str, str] = {}
     schema = None
+    gtids = ""
     while reader.left():
         kind = reader.integer(1)
         data = Reader(reader.string())
@@ -198,7 +205,10 @@ def _parse_tracking(reader: Reader) -> tuple[dict[str, str], str | None]:
                 variables[name] = (data.nullable() or b"").decode("utf-8", "replace")
         elif kind == SESSION_TRACK_SCHEMA:
             schema = data.string().decode("utf-8", "replace")
-    return variables, schema
+        elif kind == SESSION_TRACK_GTIDS:
+            data.number()  # how they are encoded; text is all there is
+            gtids = data.string().decode("ascii", "replace")
+    return variables, schema, gtids
 
 
 def parse_err(payload: bytes) -> Err:

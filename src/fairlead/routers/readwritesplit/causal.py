@@ -55,6 +55,8 @@ _TRACK = (
     b"ELSE CONCAT(@@session.session_track_system_variables, ',last_gtid') END"
 )
 _POSITION = b"SELECT @@gtid_current_pos"
+_TRACK_MYSQL = b"SET @@session.session_track_gtids = 'OWN_GTID'"
+_POSITION_MYSQL = b"SELECT @@global.gtid_executed"
 _TIMED_OUT_TEXT = "Causal read timed out while in a read-only transaction, cannot retry command."
 
 
@@ -67,6 +69,8 @@ class Causal:
         self.mode = mode
         self.timeout_s = timeout_s
         self.position: gtid.Position = {}
+        # The last write has a GTID of a kind that is not known.
+        self.unreadable = False
         # A read that waits for the answer of the primary, or of its replica in a READ ONLY transaction.
         self.held: Statement | None = None
         self._asked: Backend | None = None
@@ -82,13 +86,13 @@ class Causal:
 
     def connection_ready(self, backend: Backend) -> None:
         """A connection is logged in: it has to report GTIDs."""
-        backend.backlog.insert(0, (bytearray(frame(0, b"\x03" + _TRACK)), COM_QUERY, K_OWN, 0, 0))
+        backend.backlog.insert(0, (bytearray(frame(0, b"\x03" + _tracking(backend))), COM_QUERY, K_OWN, 0, 0))
 
     def reset(self) -> None:
         """The client has reset its connections: what was set there is gone."""
         for backend in self.session.backends:
             if backend.in_use():
-                backend.send_own(_TRACK, K_OWN)
+                backend.send_own(_tracking(backend), K_OWN)
 
     # -- positions
 
@@ -96,10 +100,13 @@ class Causal:
         """An OK with session state: the primary's tells the GTID of a write."""
         if backend is not self.router.master:
             return
-        text = parse_ok(payload, CLIENT_SESSION_TRACK).variables.get("last_gtid")
+        ok = parse_ok(payload, CLIENT_SESSION_TRACK)
+        text = ok.gtids or ok.variables.get("last_gtid")
         if not text:
             return
         self.position = gtid.parse(text)
+        # A position that cannot be read can only be had from the primary.
+        self.unreadable = not self.position
         if self.mode in _OF_SERVICE:
             board = self.session.board
             known = gtid.read(board, self._own)
@@ -116,7 +123,7 @@ class Causal:
 
     def binds(self) -> bool:
         """Whether a read may not be answered by just any replica."""
-        return self.mode in _PROBING or bool(self.wanted())
+        return self.mode in _PROBING or self.unreadable or bool(self.wanted())
 
     def behind(self, backend: Backend, wanted: gtid.Position) -> bool:
         """Whether the monitor has not seen this position on the server yet."""
@@ -137,7 +144,7 @@ class Causal:
 
     def read(self, statement: Statement) -> int:
         """Route a read that is for a replica."""
-        if statement.continues:
+        if statement.continues or (self.unreadable and self.mode not in _PROBING):
             return self._on_primary(statement)
         if self.mode in _PROBING and self._probed is None:
             return self._ask(statement)
@@ -162,11 +169,9 @@ class Causal:
             return int(router.to_slave(statement))
         if not in_trx and not router.remember(statement):
             return self._on_primary(statement)
-        sync = (
-            "SELECT (SELECT CASE WHEN MASTER_GTID_WAIT("
-            f"'{gtid.text_of(wanted)}', {self.timeout_s}) = 0 THEN 1 "
-            "ELSE (SELECT 1 FROM INFORMATION_SCHEMA.ENGINES) END)"
-        )
+        reached = reached_within(wanted, self.timeout_s)
+        fails = "(SELECT 1 FROM INFORMATION_SCHEMA.ENGINES)"
+        sync = f"SELECT (SELECT CASE WHEN {reached} THEN 1 ELSE {fails} END)"
         backend.send_own(sync.encode(), K_SYNC)
         if not in_trx:
             router.write(backend, statement, True)
@@ -179,7 +184,9 @@ class Causal:
 
     def surely_has(self, backend: Backend) -> bool:
         """Whether the monitor has seen there what a read must see."""
-        return self.mode not in _PROBING and not self.behind(backend, self.wanted())
+        if self.mode in _PROBING or self.unreadable:
+            return False
+        return not self.behind(backend, self.wanted())
 
     def _on_primary(self, statement: Statement) -> int:
         self.router.decision = D_CAUSAL
@@ -193,7 +200,7 @@ class Causal:
             return losses.no_master(self.router, statement)
         self._hold(statement, master)
         self._answer.clear()
-        master.send_own(_POSITION, K_PROBE)
+        master.send_own(_POSITION_MYSQL if master.server.is_mysql else _POSITION, K_PROBE)
         return ROUTED
 
     def _hold(self, statement: Statement, asked: Backend) -> None:
@@ -286,6 +293,22 @@ class Causal:
         self.session.expecting -= 1
         self.read(statement)
         self._go_on()
+
+
+def reached_within(wanted: gtid.Position, timeout_s: int) -> str:
+    """The expression that waits on a server until it has a position; false: it did not get it in time."""
+    text = gtid.text_of(wanted)
+    if not gtid.is_mysql(wanted):
+        return f"MASTER_GTID_WAIT('{text}', {timeout_s}) = 0"
+    if not timeout_s:
+        # There 0 would be for ever.
+        return f"GTID_SUBSET('{text}', @@global.gtid_executed) = 1"
+    return f"WAIT_FOR_EXECUTED_GTID_SET('{text}', {timeout_s}) = 0"
+
+
+def _tracking(backend: Backend) -> bytes:
+    """The statement after which the server reports the GTIDs of writes."""
+    return _TRACK_MYSQL if backend.server.is_mysql else _TRACK
 
 
 def service_position(board: Any, slot: int) -> gtid.Position:
