@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _NAME = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_$")
+_LETTER_BEHIND = _NAME | frozenset(range(128, 256))  # letters of other alphabets are letters
 _DIGITS = frozenset(b"0123456789")
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 _BEFORE_SIGN = frozenset(b"+-*/%&|^=<>(,")
@@ -30,7 +31,7 @@ def _end_of_number(sql: bytes, i: int) -> int | None:
         j = i + 2
         while j < len(sql) and sql[j] in _HEX:
             j += 1
-        return None if j == i + 2 or (j < len(sql) and sql[j] in _NAME) else j
+        return None if j == i + 2 or (j < len(sql) and sql[j] in _LETTER_BEHIND) else j
     while j < len(sql) and (sql[j] in _DIGITS or (sql[j] == 0x2E and sql[j + 1 : j + 2] != b".")):
         j += 1
     if sql[j : j + 1] in (b"e", b"E"):
@@ -41,7 +42,7 @@ def _end_of_number(sql: bytes, i: int) -> int | None:
             while k < len(sql) and sql[k] in _DIGITS:
                 k += 1
             j = k
-    if j < len(sql) and sql[j] in _NAME:
+    if j < len(sql) and sql[j] in _LETTER_BEHIND:
         # a letter is glued to it: the number, if any, is what stands before the first dot
         dot = sql.find(b".", i, j)
         return dot if dot > i else None

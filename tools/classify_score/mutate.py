@@ -1,4 +1,4 @@
-"""Variants of a statement: some mean the same, some are spoiled. Everything is decided by the random source."""
+"""Variants of a statement: some mean the same, some are spoiled. The random source decides everything."""
 
 from __future__ import annotations
 
