@@ -14,6 +14,7 @@ from classify_score.labels import clean
 from classify_score.score import Score, group_of
 from classify_score.server import REFUSED, Lost, Oracle, Verdict, harmful
 from classify_score.static import classify, is_pure
+from cluster import ClusterError
 from fairlead.sql import types
 from fairlead.sql.classifier import Classifier
 from fairlead.sql.info import QueryInfo
@@ -46,6 +47,7 @@ class Live:
 
     def play(self, files: list[Path], say: Callable[[str], None]) -> None:
         """All programs that have something new."""
+        self.check_oracle()
         for number, path in enumerate(files):
             statements = mysqltest.statements(path)[:_MOST_STATEMENTS]
             while statements and not self.is_new(statements[-1]):
@@ -59,6 +61,16 @@ class Live:
             if number % 500 == 499:
                 say(f"{number + 1} of {len(files)} files, {self.score.executed} statements executed")
         self.score.restarts = self.oracle.restarts
+
+    def check_oracle(self) -> None:
+        """The server must be able to say no."""
+        self.oracle.begin_file()
+        self.oracle.change("CREATE TABLE t (a INT)", False)
+        reading = self.oracle.read("SELECT * FROM t")
+        writing = self.oracle.read("INSERT INTO t VALUES (1)")
+        ending = self.oracle.read("CREATE TABLE u (a INT)")
+        if reading.error or reading.opened != {("test", "t")} or not writing.error or not ending.error:
+            raise ClusterError(f"the server is no oracle: {reading}, {writing}, {ending}")
 
     def is_new(self, sql: str) -> bool:
         """True if there is something to ask the server about this statement."""
@@ -82,6 +94,7 @@ class Live:
                 if not self.oracle.alive():
                     raise
                 self.score.note("connection lost", sql)
+                self.oracle.disconnect()
                 self.oracle.connect()
                 self.mode = 0
 
@@ -143,7 +156,7 @@ class Live:
             self.score.note("wrong read", f"spoiled, {verdict.error} mode {self.mode}: {variant}")
 
     def is_write(self, verdict: Verdict) -> bool:
-        return verdict.error in REFUSED or verdict.ended or verdict.wrote > 0
+        return verdict.error in REFUSED or verdict.ended or verdict.wrote
 
     def names_view(self, info: QueryInfo) -> bool:
         """True if the statement reads a view, of which the text does not tell what it does."""

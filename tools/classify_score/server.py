@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,12 +25,13 @@ from cluster import ClusterError, end, spawn, tail, wait_until
 
 REFUSED = (1290, 1792)  # the server runs with an option; the transaction is read-only
 _LOST = (2003, 2006, 2013, 2014, 1927, 4031)
-_TIMEOUT = 20.0  # seconds until a connection is given up
+_TIMEOUT = 6.0  # seconds until a connection is given up
 _OWN_DATABASES = frozenset(("information_schema", "mysql", "performance_schema", "sys"))
 
 _HARMFUL = re.compile(
     r"""^\W*(?:SHUTDOWN|KILL|INSTALL|UNINSTALL|CHANGE|START\ (?!TRANSACTION)|STOP|RESET|LOAD|FLUSH|LOCK
-         |BACKUP|XA|GRANT|REVOKE|PURGE|BINLOG|HANDLER|CACHE|HELP|SIGNAL|SET\ (?:DEFAULT\ )?ROLE|SET\ PASSWORD|CONNECT
+         |BACKUP|XA|GRANT|REVOKE|PURGE|BINLOG|HANDLER|CACHE|HELP|SIGNAL|SET\ (?:DEFAULT\ )?ROLE|SET\ PASSWORD
+         |CONNECT
          |(?:CREATE|ALTER|DROP|RENAME)\ (?:OR\ REPLACE\ )?(?:USER|ROLE|SERVER|EVENT|TABLESPACE|LOGFILE))\b
       | \b(?:SLEEP|BENCHMARK|GET_LOCK|MASTER_POS_WAIT|MASTER_GTID_WAIT|LOAD_FILE|WSREP_\w+)\ ?\(
       | \bSET\b.*(?:\bGLOBAL\b|@@GLOBAL) | \bINTO\ (?:OUTFILE|DUMPFILE)\b | DISCARD\ TABLESPACE
@@ -102,7 +104,7 @@ class Verdict:
 
     error: int = 0
     ended: bool = False  # the read-only transaction was over after it
-    wrote: int = 0  # rows that handlers wrote, updated or deleted
+    wrote: bool = False  # a table was changed
     opened: frozenset[tuple[str, str]] = field(default_factory=frozenset)
 
 
@@ -168,9 +170,7 @@ class Oracle:
     def begin_file(self) -> None:
         """An empty database `test` and new connections."""
         try:
-            for session in (getattr(self, "main", None), getattr(self, "side", None)):
-                if session is not None:
-                    session.close()
+            self.disconnect()
             self.control.run("SHOW DATABASES")
             for row in self.control.rows:
                 if row[0].decode("latin-1").lower() not in _OWN_DATABASES:
@@ -179,10 +179,33 @@ class Oracle:
             self.control.run("CREATE DATABASE test")
             self.connect()
         except (Lost, pymysql.Error):
+            if self.alive() and self.process is not None:
+                self.process.kill()
             self.restarts += 1
             self.install()
             self.control.run("CREATE DATABASE IF NOT EXISTS test")
             self.connect()
+
+    def disconnect(self) -> None:
+        """End the two connections, also on the server, where a procedure may go on for ever."""
+        self.control.run(
+            "SELECT id FROM information_schema.processlist WHERE id<>CONNECTION_ID() AND user='root'"
+        )
+        others = [row[0].decode() for row in self.control.rows]
+        for number in others:
+            self.control.run(f"KILL HARD CONNECTION {number}")
+        listed = ",".join(others)
+        for _ in range(100 if others else 0):
+            if (
+                self.control.value(
+                    f"SELECT COUNT(*) FROM information_schema.processlist WHERE id IN ({listed})"
+                )
+                == "0"
+            ):
+                return
+            time.sleep(0.02)
+        if others:
+            raise Lost("a connection cannot be killed")
 
     def connect(self) -> None:
         """The two connections that statements run on."""
@@ -220,9 +243,27 @@ class Oracle:
             verdict.opened = self._opened()
             verdict.ended = self.side.value("SELECT @@in_transaction") != "1"
             now = self._count()
-            verdict.wrote, self.counted = now - self.counted, now
+            wrote, self.counted = now != self.counted, now
         self.side.run("ROLLBACK")
+        if not verdict.error and wrote:
+            verdict.wrote = self._changes(sql, verdict.opened)
         return verdict
+
+    def _changes(self, sql: str, opened: frozenset[tuple[str, str]]) -> bool:
+        """True if executing it changes a table that it opens. The counters alone do not tell: they also count
+        the rows of some temporary tables that queries make."""
+        tables = ", ".join(f"`{database}`.`{table}`" for database, table in sorted(opened))
+        if not tables:
+            return False
+        sums = []
+        for _ in range(2):
+            self.control.run(f"CHECKSUM TABLE {tables}")
+            sums.append(self.control.rows)
+            self.side.run("START TRANSACTION READ ONLY")
+            self.side.run(sql)
+            self.side.run("ROLLBACK")
+        self.counted = self._count()
+        return sums[0] != sums[1]
 
     def explain(self, sql: str) -> Verdict:
         """Have it explained."""
