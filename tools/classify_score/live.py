@@ -69,7 +69,12 @@ class Live:
         reading = self.oracle.read("SELECT * FROM t")
         writing = self.oracle.read("INSERT INTO t VALUES (1)")
         ending = self.oracle.read("CREATE TABLE u (a INT)")
-        if reading.error or reading.opened != {("test", "t")} or not writing.error or not ending.error:
+        if (
+            reading.error
+            or reading.opened != {("test", "t")}
+            or not writing.error
+            or not self.is_write(ending)
+        ):
             raise ClusterError(f"the server is no oracle: {reading}, {writing}, {ending}")
 
     def is_new(self, sql: str) -> bool:
