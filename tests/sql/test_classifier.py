@@ -380,6 +380,12 @@ def test_multi_collects_from_every_statement() -> None:
         ("WITH x AS (SELECT 1 FROM a), y AS (SELECT * FROM x) SELECT * FROM x, y, b", [("", "a"), ("", "b")]),
         ("WITH a AS (SELECT * FROM a) SELECT * FROM a", [("", "a")]),
         ("WITH RECURSIVE a AS (SELECT 1 UNION SELECT * FROM a) SELECT * FROM a", []),
+        (
+            "WITH RECURSIVE a (n) AS (SELECT n FROM b), b AS (SELECT n FROM t UNION SELECT n FROM a) "
+            "CYCLE n RESTRICT, c AS (WITH d AS (SELECT * FROM b) SELECT * FROM d) SELECT * FROM a, b, c",
+            [("", "t")],
+        ),
+        ("WITH a AS (SELECT * FROM b), b AS (SELECT * FROM t) SELECT * FROM a, b", [("", "b"), ("", "t")]),
         ("SELECT 1 FROM DUAL", []),
         ("SELECT * FROM a USE INDEX FOR ORDER BY (i), b", [("", "a"), ("", "b")]),
         ("SELECT * FROM { OJ a LEFT OUTER JOIN b ON 1 = 1 }", [("", "a"), ("", "b")]),

@@ -69,6 +69,8 @@ cdef class Parser(Lexer):
     cdef int system_variable(self, int i) except -1
     @cython.locals(recursive=bint, name=str)
     cdef int with_clause(self, int i, int depth) except -1
+    cdef declare_recursive(self, int i)
+    cdef int skip_cycle(self, int i) except -1
     cdef bint begins_with(self, int i)
     @cython.locals(kind=int)
     cdef bint operator(self, int i, int word)

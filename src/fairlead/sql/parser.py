@@ -282,10 +282,10 @@ class Parser(Lexer):
         to."""
         recursive = self.word(i + 1) == RECURSIVE
         i += 2 if recursive else 1
+        if recursive:
+            self.declare_recursive(i)
         while self.is_name(i):
             name = self.name(i).lower()
-            if recursive:
-                self.cte.append(name)
             i += 1
             if self.kind[i] == T_LPAREN:
                 i = self.skip_parens(i + 1)
@@ -295,16 +295,34 @@ class Parser(Lexer):
             i = self.walk(i + 2, False, False, depth + 1)
             if not recursive:
                 self.cte.append(name)
-            if self.kind[i] == T_WORD and self.raw(i).upper() == b"CYCLE":
-                i += 1
-                while self.kind[i] == T_WORD or self.kind[i] == T_QUOTED or self.kind[i] == T_COMMA:
-                    if self.raw(i).upper() == b"RESTRICT":
-                        i += 1
-                        break
-                    i += 1
+            i = self.skip_cycle(i)
             if self.kind[i] != T_COMMA:
                 break
             i += 1
+        return i
+
+    def declare_recursive(self, i: int) -> None:
+        """`i` is behind WITH RECURSIVE: all names of the list can be used in each of its queries."""
+        while self.is_name(i):
+            self.cte.append(self.name(i).lower())
+            i += 1
+            if self.kind[i] == T_LPAREN:
+                i = self.skip_parens(i + 1)
+            if self.word(i) != AS or self.kind[i + 1] != T_LPAREN:
+                return
+            i = self.skip_cycle(self.skip_parens(i + 2))
+            if self.kind[i] != T_COMMA:
+                return
+            i += 1
+
+    def skip_cycle(self, i: int) -> int:
+        """Position behind CYCLE ... RESTRICT of a common table expression, if `i` is at one."""
+        if self.kind[i] == T_WORD and self.raw(i).upper() == b"CYCLE":
+            i += 1
+            while self.kind[i] == T_WORD or self.kind[i] == T_QUOTED or self.kind[i] == T_COMMA:
+                if self.raw(i).upper() == b"RESTRICT":
+                    return i + 1
+                i += 1
         return i
 
     def begins_with(self, i: int) -> bool:
