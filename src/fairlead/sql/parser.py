@@ -11,6 +11,7 @@ from fairlead.sql.info import KillInfo, Name, QueryInfo
 from fairlead.sql.keywords import (
     AGAINST,
     AS,
+    COLUMNS,
     CURRVAL,
     DUMPFILE,
     ESCAPE,
@@ -27,6 +28,7 @@ from fairlead.sql.keywords import (
     INTERSECT,
     INTO,
     JOIN,
+    JSON_TABLE,
     KEYWORD_MASK,
     LAST_INSERT_ID,
     LASTVAL,
@@ -120,6 +122,7 @@ class Parser(Lexer):
         self.into_file = False
         self.into_variable = False
         self.derived = False
+        self.queried = False
         self.relates = False
         self.sticky = 0  # scope that SET applies to names without one
         self.locks = False
@@ -347,6 +350,30 @@ class Parser(Lexer):
             kind = self.kind[i]
         return False
 
+    def json_table(self, i: int, depth: int) -> int:
+        """JSON_TABLE(document, path COLUMNS (...)) in a list of tables: the columns are no expressions, and
+        no stored function can be a table. Returns the position behind it."""
+        self.function(i, "json_table")
+        i += 2
+        stop = self.skip_parens(i)
+        columns = 0
+        nesting = 0
+        for j in range(i, stop):
+            if self.kind[j] == T_LPAREN:
+                if nesting == 0 and self.word(j - 1) == COLUMNS:
+                    columns = j
+                nesting += 1
+            elif self.kind[j] == T_RPAREN:
+                nesting -= 1
+        if columns == 0 or self.skip_parens(columns + 1) != stop - 1:
+            self.mask |= _WRITE
+            return self.walk(i, False, False, depth + 1)
+        kind = self.kind[columns - 1]
+        self.kind[columns - 1] = T_RPAREN
+        self.walk(i, False, False, depth + 1)
+        self.kind[columns - 1] = kind
+        return stop
+
     def into(self, i: int) -> int:
         """`i` is at INTO of a query. Returns the position behind the target."""
         word = self.word(i + 1)
@@ -390,7 +417,7 @@ class Parser(Lexer):
                         i = self.walk(i + 2, False, False, depth + 1)
                         continue
                     if word == SELECT:
-                        query = True
+                        query = self.queried = True
                         in_from = expect = False
                         i += 1
                         continue
@@ -471,6 +498,10 @@ class Parser(Lexer):
                     i = self.table(i)
                     if self.kind[i] == T_LPAREN:
                         self.mask |= _WRITE
+                    continue
+                if expect and word == JSON_TABLE:
+                    expect = False
+                    i = self.json_table(i, depth)
                     continue
                 expect = False
                 if self.kind[i + 1] == T_LPAREN:

@@ -65,6 +65,7 @@ from fairlead.sql.types import (
     TYPE_ENABLE_AUTOCOMMIT,
     TYPE_GSYSVAR_WRITE,
     TYPE_NEXT_TRX,
+    TYPE_READ,
     TYPE_READONLY,
     TYPE_READWRITE,
     TYPE_SESSION_WRITE,
@@ -146,6 +147,8 @@ class SetParser(Parser):
         while True:
             stop = self.item_end(i)
             self.set_item(i, stop)
+            if self.queried:
+                self.mask |= TYPE_READ
             i = stop
             if self.kind[i] != T_COMMA:
                 return i
