@@ -28,7 +28,7 @@ def say(text: str) -> None:
 
 
 def all_statements(files: list[Path]) -> list[str]:
-    """Every statement once, in order."""
+    """Every statement once, in order of the files."""
     seen: dict[str, None] = {}
     for path in files:
         seen.update(dict.fromkeys(mysqltest.statements(path)))
@@ -61,6 +61,7 @@ def main() -> int:
     parser.add_argument("--no-server", action="store_true", help="all statements, without a server")
     parser.add_argument("--only", default="", help="test programs whose path contains this")
     parser.add_argument("--docs", action="store_true", help=f"write the table into {PAGE.name}")
+    parser.add_argument("--minutes", type=float, default=60.0, help="the server is asked no longer than this")
     parser.add_argument("--samples", type=int, default=3, help="of each kind of disagreement")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
@@ -78,7 +79,7 @@ def main() -> int:
         score.with_server = True
         try:
             with Oracle() as oracle:
-                Live(score, oracle, arguments.seed).play(files, say)
+                Live(score, oracle, arguments.seed).play(files, arguments.minutes * 60, say)
         except ClusterError as error:
             say(str(error))
             return 2

@@ -7,6 +7,7 @@ What it cannot read (code in a comment that only some servers execute) it reads 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path
 
 Label = tuple[frozenset[str], str]
@@ -80,6 +81,7 @@ def _functions() -> frozenset[str]:
 _FUNCTIONS = _functions()
 
 
+@lru_cache(maxsize=1000)
 def clean(sql: str) -> str:
     """Upper case, without comments and without what is in strings."""
     found = {"string": "''", "comment": " ", "code": " "}

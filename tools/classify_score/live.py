@@ -45,10 +45,15 @@ class Live:
         self.tried: Counter[str] = Counter()
         self.mode = 0
 
-    def play(self, files: list[Path], say: Callable[[str], None]) -> None:
-        """All programs that have something new."""
+    def play(self, files: list[Path], seconds: float, say: Callable[[str], None]) -> None:
+        """All programs that have something new; what they include comes by way of them, or at the end."""
         self.check_oracle()
+        files = sorted(files, key=lambda path: (path.suffix != ".test", "/main/" not in str(path), path))
+        stop = time.monotonic() + seconds
         for number, path in enumerate(files):
+            if time.monotonic() > stop:
+                self.score.note("out of time", f"{len(files) - number} files")
+                break
             statements = mysqltest.statements(path)[:_MOST_STATEMENTS]
             while statements and not self.is_new(statements[-1]):
                 statements.pop()

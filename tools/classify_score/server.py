@@ -280,7 +280,10 @@ class Oracle:
             "SELECT object_schema, object_name FROM performance_schema.metadata_locks "
             f"WHERE object_type='TABLE' AND owner_thread_id={self.thread}"
         )
-        return frozenset((row[0].decode("latin-1"), row[1].decode("latin-1")) for row in self.control.rows)
+        return frozenset(
+            (row[0].decode("utf-8", "replace"), row[1].decode("utf-8", "replace"))
+            for row in self.control.rows
+        )
 
     def _count(self) -> int:
         """Rows that the second connection has written so far."""
