@@ -43,6 +43,12 @@ def quick_statements(seed: int) -> list[str]:
     return source.sample(found, min(QUICK, len(found)))
 
 
+def write_report(score: Score) -> None:
+    """Everything that was found, for reading."""
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_text(score.details(1000) + "\n", errors="surrogateescape")
+
+
 def write_docs(score: Score) -> None:
     """Put the table between the markers of the page."""
     text = PAGE.read_text()
@@ -56,6 +62,10 @@ def write_docs(score: Score) -> None:
 
 
 def main() -> int:
+    def progress(text: str) -> None:
+        say(text)
+        write_report(score)
+
     parser = argparse.ArgumentParser(prog="make classify-score", description=__doc__)
     parser.add_argument("--quick", action="store_true", help=f"{QUICK} statements, without a server")
     parser.add_argument("--no-server", action="store_true", help="all statements, without a server")
@@ -79,13 +89,12 @@ def main() -> int:
         score.with_server = True
         try:
             with Oracle() as oracle:
-                Live(score, oracle, arguments.seed).play(files, arguments.minutes * 60, say)
+                Live(score, oracle, arguments.seed).play(files, arguments.minutes * 60, progress)
         except ClusterError as error:
             say(str(error))
             return 2
     print(f"\n{score.details(arguments.samples)}\n\n{score.table()}\n")
-    REPORT.parent.mkdir(exist_ok=True)
-    REPORT.write_text(score.details(1000) + "\n", errors="surrogateescape")
+    write_report(score)
     say(f"{score.variants} variants, {score.spoiled} spoiled; server restarts: {score.restarts}; "
         f"{time.monotonic() - started:.0f} s; all disagreements: {REPORT.relative_to(ROOT)}")  # fmt: skip
     if arguments.docs:

@@ -49,7 +49,7 @@ _NO_FUNCTION = frozenset(
     NULL NUMERIC OFFSET ON OR ORDER OUTER OVER PARTITION PROCEDURE REAL REGEXP RETURNING RLIKE ROW ROWS SELECT
     SEPARATOR SERIAL SET SMALLINT SOME STRAIGHT_JOIN TEXT THEN TINYINT TO TRAILING UNION UNSIGNED UPDATE USE
     USING VARBINARY VARCHAR WHEN WHERE WINDOW WITH XOR ALGORITHM AGAINST CYCLE SYSTEM_TIME RANGE NVARCHAR
-    SIGNED VARCHAR2 LONG LINES TERMINATED
+    SIGNED VARCHAR2 LONG LINES TERMINATED OJ DAY_SECOND ORDINALITY PATH
     """.split()  # noqa: SIM905
 )
 _DIRECT = re.compile(
@@ -62,13 +62,16 @@ _DIRECT = re.compile(
 _NAME = r"(?:[\w$\x80-\xff]+|`[^`]*`)"
 _CALL = re.compile(rf"(?<![\w$`@])({_NAME}\s*\.\s*)?({_NAME})\s*\(")
 _TABLE_BEFORE = re.compile(
-    r"\b(?:FROM|JOIN|INTO|TABLE|UPDATE|INDEX|KEY|WITH|RECURSIVE|VIEW|WINDOW|AS|OVER|FOR)\s+$|\)\s*,\s*$"
+    r"\b(?:FROM|JOIN|INTO|TABLE|UPDATE|INDEX|KEY|WITH|RECURSIVE|VIEW|WINDOW|AS|OVER|FOR)\s+$"
 )
 _SUBJECTS = {"TABLE": "_TABLE", "TABLES": "_TABLE"}
 _PLAIN_WRITES = re.compile(
     r"(?:RENAME|OPTIMIZE|REPAIR|CHECK|CHECKSUM|FLUSH|LOCK|UNLOCK|HANDLER|RESET|SAVEPOINT|RELEASE|START|STOP|"
     r"CHANGE|PURGE|INSTALL|UNINSTALL|BINLOG|CACHE|SHUTDOWN|BACKUP|SIGNAL|RESIGNAL|GET|HELP|XA)\b"
 )
+
+
+_EXPRESSION_OF_TABLE = re.compile(rf"(?:\b(?:WITH|RECURSIVE)\s+|,\s*)({_NAME})\s*(?:\([^()]*\)\s*)?AS\s*\(")
 
 
 def _functions() -> frozenset[str]:
@@ -98,14 +101,17 @@ def clean(sql: str) -> str:
 
 def _calls_other(text: str) -> bool:
     """True if a function is called that is none of the server's own, or one that locks or counts."""
+    defined = set(_EXPRESSION_OF_TABLE.findall(text))
     for found in _CALL.finditer(text):
         qualifier, name = found.groups()
+        if not qualifier and name in defined:
+            continue
         before = text[: found.start()]
         if _TABLE_BEFORE.search(before) or (not qualifier and name in _NO_FUNCTION):
             continue
         if qualifier and re.search(r"\b(?:FROM|JOIN|INTO|INDEX|ON)\s+$", before):
             continue
-        if re.search(r"\bFROM\s+(?:[\w$`.]+\s*,\s*)*$", before):
+        if re.search(r"\bFROM\s+(?:[\w$`.]+(?: [\w$`]+)?\s*,\s*)*$", before):
             continue
         if qualifier or name not in _FUNCTIONS:
             return True
@@ -254,10 +260,9 @@ def label(sql: str) -> Label | None:
     if word in ("INSERT", "REPLACE"):
         return frozenset({"WRITE"} | _expression(text)), "INSERT"
     if word in ("UPDATE", "DELETE"):
+        derived = r"(?:\bUPDATE|\bJOIN|,|\bFROM|\bUSING|\() ?\(+ ?(?:SELECT|VALUES|WITH)\b"
         read = (
-            {"READ"}
-            if re.search(r"(?:\bUPDATE|\bJOIN|,|\bFROM|\bUSING|\() ?\(+ ?(?:SELECT|VALUES|WITH)", _from(text))
-            else set()
+            {"READ"} if re.search(derived, _from(text)) or re.search(r"\bFROM \(+ ?SELECT\b", text) else set()
         )
         return frozenset({"WRITE"} | read | _expression(text)), word
     if word == "SET":
