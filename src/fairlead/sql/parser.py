@@ -7,6 +7,7 @@ that cannot be followed (unbalanced, unterminated, too deep) is one.
 
 from __future__ import annotations
 
+from fairlead.sql.functions import TABLE_WORDS
 from fairlead.sql.info import KillInfo, Name, QueryInfo
 from fairlead.sql.keywords import (
     AGAINST,
@@ -99,6 +100,7 @@ _WRITE_USERVAR = TYPE_USERVAR_WRITE
 _WRITE = TYPE_WRITE
 
 _DEEPEST = 200
+_TABLE_NAMES = frozenset(word.encode() for word in TABLE_WORDS)
 _LAST_STATE = frozenset((b"IDENTITY", b"LAST_INSERT_ID", b"LAST_GTID"))
 _PREVIOUS_STATE = frozenset((b"WARNING_COUNT", b"ERROR_COUNT"))
 
@@ -421,11 +423,14 @@ class Parser(Lexer):
                         in_from = expect = False
                         i += 1
                         continue
-                    if expect and (
-                        word == LATERAL or (code & RESERVED_FLAG and word != VALUES and word != WITH)
-                    ):
+                    if expect and word == LATERAL and self.kind[i + 1] == T_LPAREN:
                         i += 1
                         continue
+                    if expect and code & RESERVED_FLAG and word != VALUES and word != WITH:
+                        expect = False
+                        if self.raw(i).upper() in _TABLE_NAMES:
+                            i = self.table(i)
+                            continue
                     if word == FROM:
                         if query:
                             in_from = expect = True
