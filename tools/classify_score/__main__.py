@@ -55,8 +55,9 @@ def write_docs(score: Score) -> None:
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     summary = (
-        f"{score.variants:,} variants (case, white space, comments), {score.spoiled:,} spoiled statements; "
-        f"{score.executed:,} statements of {score.files:,} test programs executed to make the tables."
+        f"Besides {score.variants:,} variants that mean the same, {score.writing:,} that write "
+        f"and {score.spoiled:,} spoiled ones; {score.executed:,} statements of {score.files:,} test programs "
+        "were executed so that their tables exist."
     )
     PAGE.write_text(f"{before}{BEGIN}\n{score.table()}\n\n{summary}\n{END}{after}")
 
@@ -95,8 +96,8 @@ def main() -> int:
             return 2
     print(f"\n{score.details(arguments.samples)}\n\n{score.table()}\n")
     write_report(score)
-    say(f"{score.variants} variants, {score.spoiled} spoiled; server restarts: {score.restarts}; "
-        f"{time.monotonic() - started:.0f} s; all disagreements: {REPORT.relative_to(ROOT)}")  # fmt: skip
+    say(f"{score.variants} variants, {score.writing} that write, {score.spoiled} spoiled")
+    say(f"{time.monotonic() - started:.0f} s; server restarts: {score.restarts}; all: {REPORT}")
     if arguments.docs:
         write_docs(score)
     missed = score.missed()

@@ -21,7 +21,7 @@ logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
 Expected = tuple[set[str], set[str]]
 
 _KINDS = (exp.Select, exp.SetOperation, exp.Subquery, exp.Insert, exp.Update, exp.Delete)
-_OPERATORS: dict[type[exp.Expression], str] = {
+_OPERATORS: dict[type[exp.Expr], str] = {
     exp.EQ: "=", exp.LT: "<", exp.GT: ">", exp.LTE: "<=", exp.GTE: ">=", exp.NullSafeEQ: "<=>",
     exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.IntDiv: "div", exp.BitwiseAnd: "&",
     exp.BitwiseOr: "|", exp.Like: "like", exp.Between: "between", exp.Case: "case", exp.In: "in",
@@ -60,10 +60,10 @@ def expected_fields(sql: str) -> Expected | None:
     return fields, functions
 
 
-def _aliases(node: exp.Expression) -> dict[str, str]:
+def _aliases(node: exp.Expr) -> dict[str, str]:
     """What the names before a dot mean around this node, the innermost query first."""
     found: dict[str, str] = {}
-    scope: exp.Expression | None = node
+    scope: exp.Expr | None = node
     while scope is not None:
         if isinstance(scope, (exp.Select, exp.Update, exp.Delete, exp.Insert)):
             for table in scope.find_all(exp.Table):
@@ -73,7 +73,7 @@ def _aliases(node: exp.Expression) -> dict[str, str]:
     return found
 
 
-def _columns(tree: exp.Expression) -> set[str]:
+def _columns(tree: exp.Expr) -> set[str]:
     fields: set[str] = set()
     for node in tree.find_all(exp.Column, exp.Star):
         if node.find_ancestor(exp.Having):
@@ -95,7 +95,7 @@ def _columns(tree: exp.Expression) -> set[str]:
     return fields
 
 
-def _is_alias(node: exp.Expression, name: str) -> bool:
+def _is_alias(node: exp.Expr, name: str) -> bool:
     """True for a bare name that the select list of its query gives to an expression."""
     query = node.find_ancestor(exp.Select)
     if query is None:
@@ -106,7 +106,7 @@ def _is_alias(node: exp.Expression, name: str) -> bool:
     return False
 
 
-def _operators(tree: exp.Expression, tokens: list[Token]) -> set[str]:
+def _operators(tree: exp.Expr, tokens: list[Token]) -> set[str]:
     texts = {token.text.lower() for token in tokens if token.token_type != TokenType.STRING}
     found: set[str] = set()
     for node in tree.find_all(*_OPERATORS, exp.NEQ, exp.Mod, exp.Is):
@@ -124,7 +124,7 @@ def _operators(tree: exp.Expression, tokens: list[Token]) -> set[str]:
     return found
 
 
-def _named_functions(tree: exp.Expression, tokens: list[Token]) -> set[str]:
+def _named_functions(tree: exp.Expr, tokens: list[Token]) -> set[str]:
     """Names before a parenthesis that are neither key words nor tables, and those that need none."""
     tables = {node.alias_or_name.upper() for node in tree.find_all(exp.Table, exp.CTE, exp.TableAlias)}
     names = {node.name.upper() for node in tree.find_all(exp.Table)}

@@ -38,7 +38,9 @@ _SYNONYMS = frozenset(
     """.split()  # noqa: SIM905
 )
 _NOT_PURE = frozenset(
-    "GET_LOCK RELEASE_LOCK RELEASE_ALL_LOCKS IS_FREE_LOCK IS_USED_LOCK NEXTVAL LASTVAL SETVAL".split()  # noqa: SIM905
+    """
+    GET_LOCK RELEASE_LOCK RELEASE_ALL_LOCKS IS_FREE_LOCK IS_USED_LOCK NEXTVAL LASTVAL SETVAL
+    """.split()  # noqa: SIM905
 )
 _NO_FUNCTION = frozenset(
     """
@@ -50,6 +52,7 @@ _NO_FUNCTION = frozenset(
     SEPARATOR SERIAL SET SMALLINT SOME STRAIGHT_JOIN TEXT THEN TINYINT TO TRAILING UNION UNSIGNED UPDATE USE
     USING VARBINARY VARCHAR WHEN WHERE WINDOW WITH XOR ALGORITHM AGAINST CYCLE SYSTEM_TIME RANGE NVARCHAR
     SIGNED VARCHAR2 LONG LINES TERMINATED OJ DAY_SECOND ORDINALITY PATH
+    SQL_NO_CACHE SQL_CACHE SQL_CALC_FOUND_ROWS SQL_BIG_RESULT SQL_SMALL_RESULT SQL_BUFFER_RESULT
     """.split()  # noqa: SIM905
 )
 _DIRECT = re.compile(
@@ -216,7 +219,7 @@ def _show(text: str) -> Label:
         return frozenset({"SYSVAR_READ"} | _expression(body)), "SHOW"
     if re.match(r"GLOBAL VARIABLES\b", body):
         return frozenset({"GSYSVAR_READ"} | _expression(body)), "SHOW"
-    if re.match(r"(?:INDEX|INDEXES|KEYS|WARNINGS|COUNT ?\( ?\* ?\)|(?:MASTER|BINLOG) STATUS)", body):
+    if re.match(r"(?:(?:INDEX|INDEXES|KEYS|WARNINGS|(?:MASTER|BINLOG) STATUS)\b|COUNT ?\()", body):
         return frozenset({"WRITE"}), "SHOW"
     return frozenset({"READ"} | _expression(body)), "SHOW"
 

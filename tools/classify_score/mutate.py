@@ -1,4 +1,7 @@
-"""Variants of a statement: some mean the same, some are spoiled. The random source decides everything."""
+"""Variants of a statement: some mean the same, some write, some are spoiled.
+
+The random source decides everything.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,9 @@ _TOKEN = re.compile(
 )
 _SPACES = (" ", "\n", "\t", "  ", "\r\n", " \n\t ")
 _COMMENTS = ("/* x */", "/**/", "/* it's; DELETE */", "# it's\n", "-- a `b` /*\n", "/* -- */")
+
+_LOCKS = ("FOR UPDATE", "LOCK IN SHARE MODE", "INTO OUTFILE 'x'", "INTO @v")
+_CALLS = {"SELECT": " f_x(1), ", "WHERE": " f_x(1) AND ", "HAVING": " f_x(1) OR "}
 
 Tokens = list[tuple[str, str]]
 
@@ -58,6 +64,22 @@ def with_comments(sql: str, source: random.Random) -> str:
     return f"/* a */ {''.join(inside)} /* b */"
 
 
+def with_lock(sql: str, source: random.Random) -> str:
+    """A query that writes or locks: what is said behind it."""
+    return f"{sql.rstrip().rstrip(';')}\n{source.choice(_LOCKS)}"
+
+
+def with_call(sql: str, source: random.Random) -> str:
+    """A query that calls a stored function somewhere."""
+    parts = tokens(sql)
+    places = [i for i, (kind, text) in enumerate(parts) if kind == "word" and text.upper() in _CALLS]
+    texts = [text for _, text in parts]
+    if places:
+        place = source.choice(places)
+        texts[place] += _CALLS[texts[place].upper()]
+    return "".join(texts)
+
+
 def truncated(sql: str, source: random.Random) -> str:
     """The beginning of it."""
     return sql[: source.randrange(len(sql) + 1)]
@@ -76,4 +98,5 @@ def flipped(sql: str, source: random.Random) -> str:
 
 
 SAME = (other_case, other_space, with_comments)
+WRITING = (with_lock, with_call)
 SPOILED = (truncated, flipped)

@@ -57,6 +57,7 @@ class Score:
     found: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     variants: int = 0
     spoiled: int = 0
+    writing: int = 0
     restarts: int = 0
     files: int = 0
     executed: int = 0
@@ -109,7 +110,7 @@ class Score:
         ]
         rows = [*self.rows.items(), ("**all**", self.total())]
         for name, row in rows:
-            run = f"{row.run} | {row.wrong}" if self.with_server else "- | -"
+            run = f"{row.run if self.with_server else '-'} | {row.wrong}"
             lines.append(
                 f"| {name} | {row.statements} | {row.pure} | {run} | "
                 f"{percent(row.mask, row.labelled)} | {percent(row.operation, row.labelled)} | "

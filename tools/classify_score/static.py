@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable
 
 from classify_score import mutate
@@ -14,6 +15,7 @@ from fairlead.sql.classifier import Classifier
 from fairlead.sql.info import QueryInfo
 
 PURE = types.TYPE_READ | types.TYPE_SYSVAR_READ | types.TYPE_GSYSVAR_READ | types.TYPE_USERVAR_READ
+_SELECT = re.compile(r"\bSELECT\b", re.I)
 _CACHE = 64 << 20  # bytes
 
 
@@ -91,12 +93,25 @@ class Static:
         operation = types.OP_NAMES[info.operation]
         row.mask += mask == expected[0]
         row.operation += operation == expected[1]
+        if is_pure(info) and not expected[0] <= names(PURE):
+            row.wrong += 1
+            self.score.note("wrong read", f"label {'|'.join(sorted(expected[0]))}: {sql}")
         if (mask, operation) != expected:
             more = "|".join(sorted(mask - expected[0])) or "-"
             less = "|".join(sorted(expected[0] - mask)) or "-"
             result = "" if info.parse_result == types.RESULT_PARSED else " (not parsed)"
             other = "" if operation == expected[1] else f", label {expected[1]}"
             self.score.note(f"label: {operation}{other}: more {more}, less {less}{result}", sql)
+
+    def writing(self, sql: str) -> None:
+        """A pure read that is made to write is none."""
+        for change in mutate.WRITING:
+            variant = change(sql, self.source)
+            self.score.writing += 1
+            got = self.attempt(variant)
+            if got is not None and is_pure(got):
+                self.score.rows[group_of(sql)].wrong += 1
+                self.score.note("wrong read", f"{change.__name__}: {variant}")
 
     def variants(self, sql: str, info: QueryInfo) -> None:
         if mutate.certain(sql):
@@ -107,6 +122,8 @@ class Static:
                 got = self.attempt(variant)
                 if got is not None and outcome(got) != wanted:
                     self.score.note("variant", f"{change.__name__}: {variant}")
+            if is_pure(info) and info.operation == types.OP_SELECT and _SELECT.search(sql):
+                self.writing(sql)
         for change in mutate.SPOILED:
             self.score.spoiled += 1
             self.attempt(change(sql, self.source))
