@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 
 import sqlglot
-from sqlglot import exp
+from sqlglot import TokenType, exp
 from sqlglot.dialects.mysql import MySQL
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token
 
 from classify_score.labels import clean
 
@@ -81,6 +81,8 @@ def _columns(tree: exp.Expr) -> set[str]:
         if isinstance(node, exp.Star):
             if isinstance(node.parent, (exp.Select, exp.Insert)):
                 fields.add("*")
+            continue
+        if not isinstance(node, exp.Column):
             continue
         name = "*" if isinstance(node.this, exp.Star) else node.name
         if name.startswith("@") or name.lower() in ("true", "false", "default"):

@@ -33,6 +33,16 @@ _CHANGES_READING = re.compile(r"SQL_MODE|NAMES|CHARSET|CHARACTER", re.I)
 _NO_TABLES = frozenset(("information_schema", "performance_schema"))
 
 
+def ascii_name(name: str) -> str:
+    """A name without the letters that its character set decides: the classifier knows no character sets."""
+    return re.sub(r"[^\x00-\x7f]+", "?", name)
+
+
+def is_real(database: str) -> bool:
+    """False for databases whose tables are no tables."""
+    return database.lower() not in _NO_TABLES
+
+
 class Live:
     """Judges the statements of test programs, in their order, into a score."""
 
@@ -184,20 +194,17 @@ class Live:
     def compare_tables(self, sql: str, info: QueryInfo, verdict: Verdict) -> None:
         """Every table that is named is opened, and every table that is opened is named, unless its name does
         not appear in the statement: then it came by way of a view, a trigger, a foreign key or a function."""
-        named = {
-            (database or self.oracle.database, name.encode().decode("latin-1"))
-            for database, name in info.tables
-            if (database or self.oracle.database).lower() not in _NO_TABLES
-        }
+        pairs = [(database or self.oracle.database, name) for database, name in info.tables]
+        named = {(ascii_name(database), ascii_name(name)) for database, name in pairs if is_real(database)}
+        opened = {(ascii_name(database), ascii_name(name)) for database, name in verdict.opened}
         row = self.score.rows[group_of(sql)]
         row.opened += 1
         missing = [
             f"{database}.{table}"
-            for database, table in verdict.opened - named
-            if database.lower() not in _NO_TABLES
-            and re.search(rf"(?<![\w$]){re.escape(table.upper())}(?![\w$])", clean(sql))
+            for database, table in opened - named
+            if is_real(database) and re.search(rf"(?<![\w$]){re.escape(table.upper())}(?![\w$])", clean(sql))
         ]
-        extra = [f"{database}.{table}" for database, table in named - verdict.opened]
+        extra = [f"{database}.{table}" for database, table in named - opened]
         if not missing and not extra:
             row.tables += 1
         else:

@@ -32,7 +32,7 @@ def classify(classifier: Classifier, sql: str, mode: int = 0) -> QueryInfo:
 
 def outcome(info: QueryInfo) -> tuple[int, int, list[tuple[str, str]]]:
     """What must be the same in variants that mean the same."""
-    tables = sorted((database.lower(), table.lower()) for database, table in info.tables)
+    tables = sorted({(database.lower(), table.lower()) for database, table in info.tables})
     return info.type_mask, info.operation, tables
 
 
