@@ -95,10 +95,9 @@ def test_variants() -> None:
     for change in mutate.SAME:
         assert len({change(sql, source) for _ in range(20)}) > 1
         assert all("'it''s'" in change(sql, source) for _ in range(5))
-    assert {mutate.with_call(sql, source) for _ in range(20)} == {
-        "select f_x(1),  A, 'it''s' from `t` # c\nwhere b = 1",
-        "select A, 'it''s' from `t` # c\nwhere f_x(1) AND  b = 1",
-    }
+    calls = {mutate.with_call(sql, source) for _ in range(200)}
+    assert "select f_x(1) ,  A, 'it''s' from `t` # c\nwhere b = 1" in calls
+    assert "select A, 'it''s' from `t` # c\nwhere `f_x`(1) AND  b = 1" in calls
     assert mutate.with_lock("select 1;", source).startswith("select 1\n")
     assert mutate.certain(sql)
     assert not mutate.certain("select 1 /*! + 1 */")

@@ -19,8 +19,24 @@ _TOKEN = re.compile(
 _SPACES = (" ", "\n", "\t", "  ", "\r\n", " \n\t ")
 _COMMENTS = ("/* x */", "/**/", "/* it's; DELETE */", "# it's\n", "-- a `b` /*\n", "/* -- */")
 
-_LOCKS = ("FOR UPDATE", "LOCK IN SHARE MODE", "INTO OUTFILE 'x'", "INTO @v")
-_CALLS = {"SELECT": " f_x(1), ", "WHERE": " f_x(1) AND ", "HAVING": " f_x(1) OR "}
+_LOCKS = (
+    "FOR UPDATE",
+    "LOCK IN SHARE MODE",
+    "INTO OUTFILE 'x'",
+    "INTO @v",
+    "/*! FOR UPDATE */",
+    "/*M!100100 LOCK /* x */ IN SHARE MODE */",
+)
+_CALLS = {"SELECT": ",", "WHERE": "AND", "HAVING": "OR"}  # what goes between a call and the rest
+_CALL_FORMS = (
+    "f_x(1)",
+    "`f_x`(1)",
+    "test.f_x(1)",
+    "f_x /* ( */ (1)",
+    "abs(f_x(1))",
+    "(SELECT f_x(1))",
+    "@v := 1",
+)
 
 Tokens = list[tuple[str, str]]
 
@@ -70,13 +86,13 @@ def with_lock(sql: str, source: random.Random) -> str:
 
 
 def with_call(sql: str, source: random.Random) -> str:
-    """A query that calls a stored function somewhere."""
+    """A query that calls a stored function or sets a variable somewhere."""
     parts = tokens(sql)
     places = [i for i, (kind, text) in enumerate(parts) if kind == "word" and text.upper() in _CALLS]
     texts = [text for _, text in parts]
     if places:
         place = source.choice(places)
-        texts[place] += _CALLS[texts[place].upper()]
+        texts[place] += f" {source.choice(_CALL_FORMS)} {_CALLS[texts[place].upper()]} "
     return "".join(texts)
 
 
