@@ -452,6 +452,7 @@ class Parser(Lexer):
                             RETURNING,
                             SET,
                             UNION,
+                            UPDATE,  # ON DUPLICATE KEY UPDATE
                             EXCEPT,
                             INTERSECT,
                             VALUES,
