@@ -417,6 +417,7 @@ def test_multi_collects_from_every_statement() -> None:
         ("SELECT * FROM { OJ a LEFT OUTER JOIN b ON 1 = 1 }", [("", "a"), ("", "b")]),
         ("SELECT 1 FROM a LIMIT 1, 2", [("", "a")]),
         ("INSERT INTO a.b (c) SELECT d FROM e", [("a", "b"), ("", "e")]),
+        ("SELECT nextval(a), lastval(d.b), setval(`c`, 1), f(e)", [("", "a"), ("d", "b"), ("", "c")]),
         ("INSERT INTO a SELECT 1 FROM b ON DUPLICATE KEY UPDATE c = 1, d = 2", [("", "a"), ("", "b")]),
         ("UPDATE a, b SET a.c = b.c WHERE d IN (SELECT 1 FROM e)", [("", "a"), ("", "b"), ("", "e")]),
         ("DELETE x FROM a AS x JOIN b USING (c)", [("", "a"), ("", "b")]),

@@ -101,6 +101,7 @@ _WRITE = TYPE_WRITE
 
 _DEEPEST = 200
 _TABLE_NAMES = frozenset(word.encode() for word in TABLE_WORDS)
+_OF_SEQUENCES = frozenset(("nextval", "lastval", "setval"))
 _LAST_STATE = frozenset((b"IDENTITY", b"LAST_INSERT_ID", b"LAST_GTID"))
 _PREVIOUS_STATE = frozenset((b"WARNING_COUNT", b"ERROR_COUNT"))
 
@@ -256,6 +257,8 @@ class Parser(Lexer):
             if code & KEYWORD_MASK == GET_LOCK:
                 self.locks = True
             self.mask |= _WRITE
+            if name in _OF_SEQUENCES and self.is_name(i + 2):
+                self.table(i + 2)
         self.function(i, name)
 
     def system_variable(self, i: int) -> int:
