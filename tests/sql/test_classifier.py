@@ -11,6 +11,7 @@ from fairlead.sql.types import (
     KILL_QUERY,
     KILL_QUERY_ID,
     MODE_ANSI_QUOTES,
+    MODE_BRACKETS,
     MODE_MULTIBYTE,
     MODE_NO_BACKSLASH_ESCAPES,
     MODE_ORACLE,
@@ -637,3 +638,13 @@ def test_rest_names() -> None:
     assert types.result_text(RESULT_PARSED) == "Parser::Result::PARSED"
     assert types.OP_NAMES[types.OP_UPDATE] == "UPDATE"
     assert types.transaction_mask(types.TYPE_WRITE | types.TYPE_COMMIT) == 0
+
+
+def test_names_in_brackets_are_in_doubt() -> None:
+    """In the sql_mode MSSQL a quote in [a name] is none, so what seems to be in a string may be a call."""
+    sql = "SELECT [a'], f(1) AS [b'] FROM t"
+    assert mask(classify(sql, MODE_BRACKETS | MODE_ANSI_QUOTES)) == "READ WRITE"
+    assert mask(classify("SELECT a FROM t", MODE_BRACKETS | MODE_ANSI_QUOTES)) == "READ"
+    for value in ("'MSSQL'", "1024", "'STRICT_ALL_TABLES,mssql'"):
+        assert classify(f"SET sql_mode = {value}").sql_mode_flags & MODE_BRACKETS
+    assert not classify("SET sql_mode = 'ORACLE'").sql_mode_flags & MODE_BRACKETS

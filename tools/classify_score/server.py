@@ -241,7 +241,7 @@ class Oracle:
         verdict = Verdict(self.side.run(sql))
         if not verdict.error:
             verdict.opened = self._opened()
-            verdict.ended = self.side.value("SELECT @@in_transaction") != "1"
+            verdict.ended = self.side.value("SELECT @@in_transaction") == "0"
             now = self._count()
             wrote, self.counted = now != self.counted, now
         self.side.run("ROLLBACK")
