@@ -7,7 +7,7 @@ STAMPS  := $(VENV)/.stamps
 SOURCES := $(shell find src -name '*.pxd' -o -name '*.pyx') \
 	$(wildcard $(shell sed -n 's@^ *"\(fairlead[^"]*\)",@\1@p' src/fairlead/compiled.py | sed 's@\.@/@g; s@^@src/@; s@$$@.py@'))
 
-.PHONY: help build demo test check fuzz lint sim soak chaos bench bench-quick bench-micro clean
+.PHONY: help build demo test check fuzz lint sim soak chaos bench bench-quick bench-micro classify-score clean
 .DELETE_ON_ERROR:
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make soak         mixed load, faults and changes for MINUTES=20, and then a look for what is left"
 	@echo "make bench        CPU per query against HAProxy and a direct connection; bench-quick: about a minute"
 	@echo "make bench-micro  the compiled modules, one by one"
+	@echo "make classify-score  the classifier against the server's own test programs and a live server"
 	@echo "make clean        remove everything that was built"
 
 build: $(STAMPS)/compiled
@@ -40,6 +41,10 @@ $(STAMPS)/mariadb: | $(STAMPS)/packages
 
 $(STAMPS)/haproxy: | $(STAMPS)/packages
 	@tools/setup.sh haproxy
+	@touch $@
+
+$(STAMPS)/mariadb-test-data: | $(STAMPS)/packages
+	@tools/setup.sh mariadb-test-data
 	@touch $@
 
 demo: $(STAMPS)/compiled $(STAMPS)/mariadb
@@ -79,6 +84,10 @@ bench-quick: $(STAMPS)/compiled $(STAMPS)/mariadb $(STAMPS)/haproxy
 
 bench-micro: $(STAMPS)/compiled
 	@$(PYTHON) bench/micro.py $(BENCH)
+
+# SCORE=--quick: a sample, without a server; SCORE=--docs: the table goes into docs/classifier.md.
+classify-score: $(STAMPS)/compiled $(STAMPS)/mariadb $(STAMPS)/mariadb-test-data
+	@PYTHONPATH=tools $(PYTHON) -m classify_score $(SCORE)
 
 clean:
 	rm -rf $(VENV) build .demo .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Sets up one thing and says what it does: environment | compile | mariadb | haproxy.
+# Sets up one thing and says what it does: environment | compile | mariadb | haproxy |
+# mariadb-test-data.
 # Works on a fresh Debian or Ubuntu; packages of the distribution are installed only when something is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -111,7 +112,16 @@ set_up_haproxy() {
     say "$(haproxy -v | head -1)"
 }
 
+# The server's own test programs: statements to judge the classifier by.
+set_up_test_data() {
+    local root=/usr/share/mysql/mysql-test
+    [ -d $root/main ] || install_packages mariadb-test-data
+    [ -d $root/main ] || die "$root is still missing"
+    say "mariadb-test-data: $(find $root -name '*.test' | wc -l) test programs"
+}
+
 case "${1:-}" in
     environment | compile | mariadb | haproxy) "set_up_$1" ;;
-    *) die "usage: tools/setup.sh environment|compile|mariadb|haproxy" ;;
+    mariadb-test-data) set_up_test_data ;;
+    *) die "usage: tools/setup.sh environment|compile|mariadb|haproxy|mariadb-test-data" ;;
 esac

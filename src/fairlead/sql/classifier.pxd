@@ -5,7 +5,7 @@ from fairlead.sql.info cimport QueryInfo as CQueryInfo
 from fairlead.sql.statements cimport StatementParser
 
 cdef int T_END, T_SEMI, OP_CREATE, RESULT_INVALID, RESULT_PARSED, RESULT_TOKENIZED
-cdef int _MULTIBYTE, _ANSI, _PLAIN, _ORACLE, _READ, _READS, _WRITE
+cdef int _MULTIBYTE, _BRACKETS, _ANSI, _PLAIN, _ORACLE, _READ, _READS, _WRITE
 
 cdef class Classifier:
     cdef readonly Cache cache

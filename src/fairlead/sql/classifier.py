@@ -13,6 +13,7 @@ from fairlead.sql.statements import StatementParser
 from fairlead.sql.tokens import T_END, T_SEMI
 from fairlead.sql.types import (
     MODE_ANSI_QUOTES,
+    MODE_BRACKETS,
     MODE_MULTIBYTE,
     MODE_NO_BACKSLASH_ESCAPES,
     MODE_ORACLE,
@@ -85,7 +86,9 @@ class Classifier:
         digest = self._digest
         kind = mode * 2 + (1 if prepare else 0)
         digest.run(buf, start, end, mode & _ANSI != 0, mode & _PLAIN != 0, kind)
-        split = mode & _MULTIBYTE != 0 and _SPLIT.search(buf, start, end) is not None
+        split = (mode & _MULTIBYTE != 0 and _SPLIT.search(buf, start, end) is not None) or (
+            mode & _BRACKETS != 0 and buf.find(b"[", start, end) >= 0
+        )
         if split or digest.ambiguous or self.cache.limit <= 0:
             self.cache.misses += 1
             info = self._cold(buf, start, end, mode, digest.canonical(), 0)
@@ -262,6 +265,7 @@ _NOTHING = bytearray()
 # a byte that may swallow the backslash or backtick behind it, so that strings end elsewhere than they seem to
 _SPLIT = re.compile(rb"[\x80-\xff][\\`]")
 _MULTIBYTE = MODE_MULTIBYTE
+_BRACKETS = MODE_BRACKETS
 _ANSI = MODE_ANSI_QUOTES
 _PLAIN = MODE_NO_BACKSLASH_ESCAPES
 _ORACLE = MODE_ORACLE

@@ -99,3 +99,11 @@ RESERVED_WORDS: frozenset[str] = frozenset(
     WHEN WHERE WHILE WITH WRITE XOR YEAR_MONTH ZEROFILL
     """.split()  # noqa: SIM905
 )
+
+# words of the list above that can name a table
+TABLE_WORDS: frozenset[str] = frozenset(
+    """
+    ANY BIT BOOL BOOLEAN BYTE CLOB DATETIME ENUM FIXED JSON NATIONAL NCHAR NUMBER NVARCHAR RAW ROW SERIAL
+    SOME SQL_BUFFER_RESULT SQL_CACHE SQL_NO_CACHE TEXT VARCHAR2
+    """.split()  # noqa: SIM905
+)

@@ -1,7 +1,7 @@
 cimport cython
 from fairlead.sql.lexer cimport Lexer
 
-cdef int ESCAPE, MATCH
+cdef int COLUMNS, ESCAPE, JSON_TABLE, MATCH
 cdef int AGAINST, AS, CURRVAL, DUMPFILE, EXCEPT, FOR, FOUND_ROWS, FROM, FUNCTION_FLAG, GLOBAL
 cdef int GROUP, HAVING, IN, INTERSECT, INTO, JOIN, KEYWORD_MASK, LAST_INSERT_ID, LASTVAL, LATERAL, LIMIT
 cdef int LOCAL, LOCK, MINUS, NEXT, NEXTVAL, ORDER, OUTFILE, PREVIOUS, PROCEDURE, RECURSIVE, RESERVED_FLAG
@@ -21,6 +21,7 @@ cdef class Parser(Lexer):
     cdef public bint into_file
     cdef public bint into_variable
     cdef public bint derived
+    cdef public bint queried
     cdef public bint relates
     cdef public int sticky
     cdef public bint locks
@@ -74,9 +75,13 @@ cdef class Parser(Lexer):
     cdef int system_variable(self, int i) except -1
     @cython.locals(recursive=bint, name=str)
     cdef int with_clause(self, int i, int depth) except -1
+    cdef declare_recursive(self, int i)
+    cdef int skip_cycle(self, int i) except -1
     cdef bint begins_with(self, int i)
     @cython.locals(kind=int)
     cdef bint operator(self, int i, int word)
+    @cython.locals(stop=int, columns=int, nesting=int, j=int, kind=int)
+    cdef int json_table(self, int i, int depth) except -1
     @cython.locals(word=int)
     cdef int into(self, int i) except -1
     @cython.locals(kind=int, code=int, word=int, query=bint, scope=int)

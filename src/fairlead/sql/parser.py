@@ -8,11 +8,12 @@ is kept apart (`pending`), because a service may know that the functions only re
 
 from __future__ import annotations
 
-from fairlead.sql.functions import NEVER_READS
+from fairlead.sql.functions import NEVER_READS, TABLE_WORDS
 from fairlead.sql.info import KillInfo, Name, QueryInfo
 from fairlead.sql.keywords import (
     AGAINST,
     AS,
+    COLUMNS,
     CURRVAL,
     DUMPFILE,
     ESCAPE,
@@ -28,6 +29,7 @@ from fairlead.sql.keywords import (
     INTERSECT,
     INTO,
     JOIN,
+    JSON_TABLE,
     KEYWORD_MASK,
     LAST_INSERT_ID,
     LASTVAL,
@@ -98,6 +100,8 @@ _WRITE_USERVAR = TYPE_USERVAR_WRITE
 _WRITE = TYPE_WRITE
 
 _DEEPEST = 200
+_TABLE_NAMES = frozenset(word.encode() for word in TABLE_WORDS)
+_OF_SEQUENCES = frozenset(("nextval", "lastval", "setval"))
 _LAST_STATE = frozenset((b"IDENTITY", b"LAST_INSERT_ID", b"LAST_GTID"))
 _PREVIOUS_STATE = frozenset((b"WARNING_COUNT", b"ERROR_COUNT"))
 
@@ -121,6 +125,7 @@ class Parser(Lexer):
         self.into_file = False
         self.into_variable = False
         self.derived = False
+        self.queried = False
         self.relates = False
         self.sticky = 0  # scope that SET applies to names without one
         self.locks = False
@@ -248,6 +253,8 @@ class Parser(Lexer):
             if name == "get_lock":  # in quotes, too
                 self.locks = True
             self.stored(name, self.is_plain(i) and name not in NEVER_READS)
+            if name in _OF_SEQUENCES and self.is_name(i + 2):
+                self.table(i + 2)
         self.function(i, name)
 
     def is_plain(self, i: int) -> bool:
@@ -297,10 +304,10 @@ class Parser(Lexer):
         to."""
         recursive = self.word(i + 1) == RECURSIVE
         i += 2 if recursive else 1
+        if recursive:
+            self.declare_recursive(i)
         while self.is_name(i):
             name = self.name(i).lower()
-            if recursive:
-                self.cte.append(name)
             i += 1
             if self.kind[i] == T_LPAREN:
                 i = self.skip_parens(i + 1)
@@ -310,16 +317,34 @@ class Parser(Lexer):
             i = self.walk(i + 2, False, False, depth + 1)
             if not recursive:
                 self.cte.append(name)
-            if self.kind[i] == T_WORD and self.raw(i).upper() == b"CYCLE":
-                i += 1
-                while self.kind[i] == T_WORD or self.kind[i] == T_QUOTED or self.kind[i] == T_COMMA:
-                    if self.raw(i).upper() == b"RESTRICT":
-                        i += 1
-                        break
-                    i += 1
+            i = self.skip_cycle(i)
             if self.kind[i] != T_COMMA:
                 break
             i += 1
+        return i
+
+    def declare_recursive(self, i: int) -> None:
+        """`i` is behind WITH RECURSIVE: all names of the list can be used in each of its queries."""
+        while self.is_name(i):
+            self.cte.append(self.name(i).lower())
+            i += 1
+            if self.kind[i] == T_LPAREN:
+                i = self.skip_parens(i + 1)
+            if self.word(i) != AS or self.kind[i + 1] != T_LPAREN:
+                return
+            i = self.skip_cycle(self.skip_parens(i + 2))
+            if self.kind[i] != T_COMMA:
+                return
+            i += 1
+
+    def skip_cycle(self, i: int) -> int:
+        """Position behind CYCLE ... RESTRICT of a common table expression, if `i` is at one."""
+        if self.kind[i] == T_WORD and self.raw(i).upper() == b"CYCLE":
+            i += 1
+            while self.kind[i] == T_WORD or self.kind[i] == T_QUOTED or self.kind[i] == T_COMMA:
+                if self.raw(i).upper() == b"RESTRICT":
+                    return i + 1
+                i += 1
         return i
 
     def begins_with(self, i: int) -> bool:
@@ -343,6 +368,30 @@ class Parser(Lexer):
             i -= 1
             kind = self.kind[i]
         return False
+
+    def json_table(self, i: int, depth: int) -> int:
+        """JSON_TABLE(document, path COLUMNS (...)) in a list of tables: the columns are no expressions, and
+        no stored function can be a table. Returns the position behind it."""
+        self.function(i, "json_table")
+        i += 2
+        stop = self.skip_parens(i)
+        columns = 0
+        nesting = 0
+        for j in range(i, stop):
+            if self.kind[j] == T_LPAREN:
+                if nesting == 0 and self.word(j - 1) == COLUMNS:
+                    columns = j
+                nesting += 1
+            elif self.kind[j] == T_RPAREN:
+                nesting -= 1
+        if columns == 0 or self.skip_parens(columns + 1) != stop - 1:
+            self.mask |= _WRITE
+            return self.walk(i, False, False, depth + 1)
+        kind = self.kind[columns - 1]
+        self.kind[columns - 1] = T_RPAREN
+        self.walk(i, False, False, depth + 1)
+        self.kind[columns - 1] = kind
+        return stop
 
     def into(self, i: int) -> int:
         """`i` is at INTO of a query. Returns the position behind the target."""
@@ -387,15 +436,18 @@ class Parser(Lexer):
                         i = self.walk(i + 2, False, False, depth + 1)
                         continue
                     if word == SELECT:
-                        query = True
+                        query = self.queried = True
                         in_from = expect = False
                         i += 1
                         continue
-                    if expect and (
-                        word == LATERAL or (code & RESERVED_FLAG and word != VALUES and word != WITH)
-                    ):
+                    if expect and word == LATERAL and self.kind[i + 1] == T_LPAREN:
                         i += 1
                         continue
+                    if expect and code & RESERVED_FLAG and word != VALUES and word != WITH:
+                        expect = False
+                        if self.raw(i).upper() in _TABLE_NAMES:
+                            i = self.table(i)
+                            continue
                     if word == FROM:
                         if query:
                             in_from = expect = True
@@ -417,6 +469,7 @@ class Parser(Lexer):
                             RETURNING,
                             SET,
                             UNION,
+                            UPDATE,  # ON DUPLICATE KEY UPDATE
                             EXCEPT,
                             INTERSECT,
                             VALUES,
@@ -468,6 +521,10 @@ class Parser(Lexer):
                     i = self.table(i)
                     if self.kind[i] == T_LPAREN:
                         self.mask |= _WRITE
+                    continue
+                if expect and word == JSON_TABLE:
+                    expect = False
+                    i = self.json_table(i, depth)
                     continue
                 expect = False
                 if self.kind[i + 1] == T_LPAREN:

@@ -20,6 +20,7 @@ from fairlead.sql.keywords import (
     LOW_PRIORITY,
     NO_WRITE_TO_BINLOG,
     NOT,
+    ONLINE,
     OR,
     PACKAGE,
     PROCEDURE,
@@ -150,7 +151,7 @@ class SchemaParser(SetParser):
         self.mask |= TYPE_WRITE
         i += 1
         temporary = self.word(i) == TEMPORARY
-        while self.word(i) == TEMPORARY or self.word(i) == IGNORE:
+        while self.word(i) in (TEMPORARY, IGNORE, ONLINE):
             i += 1
         of_table = self.word(i) == TABLE or self.word(i) == TABLES
         of_view = self.word(i) == VIEW or (self.word(i) == SEQUENCE and temporary)

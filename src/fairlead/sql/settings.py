@@ -50,6 +50,7 @@ from fairlead.sql.tokens import (
 )
 from fairlead.sql.types import (
     MODE_ANSI_QUOTES,
+    MODE_BRACKETS,
     MODE_NO_BACKSLASH_ESCAPES,
     MODE_ORACLE,
     OP_SET,
@@ -65,6 +66,7 @@ from fairlead.sql.types import (
     TYPE_ENABLE_AUTOCOMMIT,
     TYPE_GSYSVAR_WRITE,
     TYPE_NEXT_TRX,
+    TYPE_READ,
     TYPE_READONLY,
     TYPE_READWRITE,
     TYPE_SESSION_WRITE,
@@ -84,6 +86,7 @@ _ANSI_MODES = frozenset(("ANSI", "ANSI_QUOTES", "DB2", "MAXDB", "MSSQL", "ORACLE
 # bits of the server's numeric sql_mode
 _ANSI_QUOTES_BIT = 1 << 2
 _ORACLE_BIT = 1 << 9
+_MSSQL_BIT = 1 << 10
 _NO_BACKSLASH_ESCAPES_BIT = 1 << 20
 
 
@@ -95,6 +98,8 @@ def mode_flags(names: str) -> int:
             flags |= MODE_ANSI_QUOTES
         if name == "ORACLE":
             flags |= MODE_ORACLE
+        elif name == "MSSQL":
+            flags |= MODE_BRACKETS
         elif name == "NO_BACKSLASH_ESCAPES":
             flags |= MODE_NO_BACKSLASH_ESCAPES
     return flags
@@ -146,6 +151,8 @@ class SetParser(Parser):
         while True:
             stop = self.item_end(i)
             self.set_item(i, stop)
+            if self.queried:
+                self.mask |= TYPE_READ
             i = stop
             if self.kind[i] != T_COMMA:
                 return i
@@ -355,6 +362,7 @@ class SetParser(Parser):
                 bits = int(value[:20])
                 flags = MODE_ANSI_QUOTES if bits & _ANSI_QUOTES_BIT else 0
                 flags |= MODE_ORACLE if bits & _ORACLE_BIT else 0
+                flags |= MODE_BRACKETS if bits & _MSSQL_BIT else 0
                 flags |= MODE_NO_BACKSLASH_ESCAPES if bits & _NO_BACKSLASH_ESCAPES_BIT else 0
             else:
                 flags = mode_flags(value)

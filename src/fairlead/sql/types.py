@@ -109,6 +109,7 @@ MODE_DEFAULT = 0
 MODE_ORACLE = 1
 MODE_ANSI_QUOTES = 2
 MODE_NO_BACKSLASH_ESCAPES = 4
+MODE_BRACKETS = 16  # MSSQL: [a name] is quoted
 MODE_MULTIBYTE = 8  # the client's character set is one of UNSAFE_CHARSETS
 
 # character sets in which a backslash or a quote can be the second byte of a character
