@@ -709,3 +709,19 @@ def test_functions_may_read_temporary_tables(product: Any, service: Callable[...
         assert where(connection, "SELECT tells()") == {stored} == where(connection, "EXECUTE p")
         run(connection, "DROP TEMPORARY TABLE mine")
         assert stored not in where(connection, "SELECT tells()")
+
+
+def test_a_locking_read_makes_a_read_write_transaction(product: Any, service: Callable[..., int]) -> None:
+    from cluster import wait_until
+
+    port = service()
+
+    def counted() -> tuple[int, int]:
+        found = product.get(f"services/S{port}")["data"]["attributes"]["router_diagnostics"]
+        return found["rw_transactions"], found["ro_transactions"]
+
+    with product.connect(port) as connection:
+        run(connection, "BEGIN", "SELECT 1", "COMMIT")
+        wait_until(lambda: counted() == (0, 1), "it only read", 5)
+        run(connection, "BEGIN", "SELECT 1 FROM DUAL FOR UPDATE", "COMMIT")
+        wait_until(lambda: counted() == (1, 1), "it locked", 5)

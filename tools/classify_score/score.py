@@ -43,6 +43,9 @@ class Row:
     opened: int = 0
     tables: int = 0
     canonical: int = 0
+    compared: int = 0
+    fields: int = 0
+    functions: int = 0
 
     def add(self, other: Row) -> None:
         for name in self.__dataclass_fields__:
@@ -81,6 +84,8 @@ class Score:
             ("operation", total.operation, total.labelled, 99.0),
             ("canonical form", total.canonical, total.statements, 100.0),
         ]
+        bars.append(("columns", total.fields, total.compared, 95.0))
+        bars.append(("functions", total.functions, total.compared, 95.0))
         if self.with_server:
             bars.append(("tables", total.tables, total.opened, 98.0))
         missed = [
@@ -105,8 +110,8 @@ class Score:
 
         lines = [
             "| Statements | | pure reads | executed | wrong reads "
-            "| type mask | operation | tables | canonical |",
-            "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+            "| type mask | operation | tables | canonical | columns | functions |",
+            "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
         ]
         rows = [*self.rows.items(), ("**all**", self.total())]
         for name, row in rows:
@@ -114,7 +119,8 @@ class Score:
             lines.append(
                 f"| {name} | {row.statements} | {row.pure} | {run} | "
                 f"{percent(row.mask, row.labelled)} | {percent(row.operation, row.labelled)} | "
-                f"{percent(row.tables, row.opened)} | {percent(row.canonical, row.statements)} |"
+                f"{percent(row.tables, row.opened)} | {percent(row.canonical, row.statements)} | "
+                f"{percent(row.fields, row.compared)} | {percent(row.functions, row.compared)} |"
             )
         return "\n".join(lines)
 

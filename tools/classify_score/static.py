@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from classify_score import mutate
 from classify_score.canonical import canonical
+from classify_score.fields import expected_fields
 from classify_score.labels import label
 from classify_score.score import Score, group_of
 from fairlead.sql import types
@@ -17,6 +18,9 @@ from fairlead.sql.info import QueryInfo
 PURE = types.TYPE_READ | types.TYPE_SYSVAR_READ | types.TYPE_GSYSVAR_READ | types.TYPE_USERVAR_READ
 _SELECT = re.compile(r"\bSELECT\b", re.I)
 _CACHE = 64 << 20  # bytes
+# One of so many queries and changes is read by sqlglot, which takes its time.
+_COMPARED_ONE_IN = 4
+_WITH_COLUMNS = ("SELECT, VALUES, WITH", "INSERT, REPLACE", "UPDATE, DELETE")
 
 
 def is_pure(info: QueryInfo) -> bool:
@@ -36,6 +40,11 @@ def outcome(info: QueryInfo) -> tuple[int, int, list[tuple[str, str]]]:
     return info.type_mask, info.operation, tables
 
 
+def _as_utf8(name: str) -> str:
+    """A name of which one character is one byte, as the classifier reads it."""
+    return name.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
 def names(mask: int) -> frozenset[str]:
     return frozenset(name for bit, name in types.TYPE_NAMES if mask & bit)
 
@@ -48,6 +57,7 @@ class Static:
         self.source = random.Random(seed)
         self.cold = Classifier(0)
         self.cached = Classifier(_CACHE)
+        self.chosen = random.Random(seed)
 
     def judge(self, statements: Iterable[str]) -> None:
         for sql in statements:
@@ -69,7 +79,33 @@ class Static:
             row.canonical += 1
         else:
             self.score.note("canonical", sql)
+        if group_of(sql) in _WITH_COLUMNS and self.chosen.randrange(_COMPARED_ONE_IN) == 0:
+            self.compare_columns(sql)
         self.variants(sql, info)
+
+    def compare_columns(self, sql: str) -> None:
+        """Columns and functions against those that sqlglot finds."""
+        expected = expected_fields(sql)
+        if expected is None:
+            return
+        raw = bytearray(sql, "latin-1")
+        found = self.cold.collect(raw, 0, len(raw))
+        columns = {f"{each.table}.{each.column}" if each.table else each.column for each in found.fields}
+        row = self.score.rows[group_of(sql)]
+        row.compared += 1
+        for kind, ours, theirs in (
+            ("fields", {each.lower() for each in columns}, {_as_utf8(each).lower() for each in expected[0]}),
+            (
+                "functions",
+                {each.name.rpartition(".")[2].lower() for each in found.functions},
+                {_as_utf8(each).rpartition(".")[2] for each in expected[1]},
+            ),
+        ):
+            if ours == theirs:
+                setattr(row, kind, getattr(row, kind) + 1)
+            else:
+                more, less = sorted(ours - theirs)[:5], sorted(theirs - ours)[:5]
+                self.score.note(f"{kind} differ from sqlglot's", f"more {more}, less {less}: {sql}")
 
     def attempt(self, sql: str) -> QueryInfo | None:
         """Classify it; whatever it is, it has a canonical form that is its own canonical form."""

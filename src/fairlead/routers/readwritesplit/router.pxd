@@ -37,7 +37,7 @@ cdef long long _REMEMBERED
 cdef int _PIPELINED_MAX
 cdef Py_ssize_t _P_CELLS
 cdef long long _TRX_BITS
-cdef long long _MASTER_READ
+cdef long long _NOT_ONLY_READ
 cdef long long _READ
 cdef long long _SESSION_WRITE
 cdef int _MASTER

@@ -94,6 +94,7 @@ from fairlead.sql.types import (
     TYPE_NEXT_TRX,
     TYPE_READ,
     TYPE_SESSION_WRITE,
+    TYPE_WRITE,
 )
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ _PIPELINED_MAX = PIPELINED_MAX
 _TRX_BITS = TRX_BITS
 _REMEMBERED = TYPE_CREATE_TMP_TABLE | TYPE_NEXT_TRX
 _OP_CALL = OP_CALL
-_MASTER_READ = TYPE_MASTER_READ
+_NOT_ONLY_READ = TYPE_MASTER_READ | TYPE_WRITE
 _READ = TYPE_READ
 _SESSION_WRITE = TYPE_SESSION_WRITE
 _MASTER = MASTER
@@ -257,7 +258,7 @@ class RwsSession(RouterSession):
         if statement.info is not None and statement.command != _COM_STMT_PREPARE:
             trx.on_statement(
                 statement.info.trx_mask | (mask & _SESSION_WRITE),
-                mask & _READ != 0 and not mask & _MASTER_READ,
+                mask & _READ != 0 and not mask & _NOT_ONLY_READ,
                 statement.info.chain,
             )
             if trx.starting:
