@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 from fairlead.cluster.board import (
     S_CONNECTIONS,
@@ -26,7 +27,7 @@ from fairlead.cluster.board import (
     worker_server_index,
 )
 from fairlead.net.channel import Channel, Handler
-from fairlead.net.syscalls import sys_is_quiet
+from fairlead.net.poller import Poller
 from fairlead.protocol.constants import (
     CLIENT_CONNECT_ATTRS,
     CLIENT_CONNECT_WITH_DB,
@@ -37,9 +38,11 @@ from fairlead.protocol.constants import (
 )
 from fairlead.protocol.errors import ProtocolError
 from fairlead.session.backend import Backend
+from fairlead.session.backend_login import ReusedLogin
 from fairlead.session.ports import Server
 from fairlead.session.session import Session
 from fairlead.session.user_change import Credentials, UserChange
+from fairlead.workers.deadlines import Deadlines
 
 # Capabilities that concern the login alone: connections that differ in them are alike afterwards.
 _LOGIN_ONLY = (
@@ -106,7 +109,7 @@ class Idle(Handler):
 
     def is_alive(self) -> bool:
         """Whether the server has neither hung up nor said anything."""
-        return not self.channel.closed and sys_is_quiet(self.channel.fd)
+        return self.channel.is_quiet()
 
 
 def wanted_by(session: Session) -> int:
@@ -121,14 +124,30 @@ def credentials_of(session: Session, database: str) -> Credentials:
     )
 
 
+class PoolHost(Protocol):
+    """What a pool needs of its worker, which is the data plane in earnest and the simulator in tests."""
+
+    board: Board
+    worker: int
+    poller: Poller
+    deadlines: Deadlines
+    servers: dict[str, Server]
+    sessions: dict[int, Session]
+
+    def call_later(self, milliseconds: int, callback: Callable[[], None]) -> Any:
+        """Call a function later."""
+
+    def pooled_closed(self) -> None:
+        """A descriptor of the pool was given back."""
+
+
 class Pool:
     """The pools of one worker, by slot of the server."""
 
-    def __init__(self, board: Board, worker: int, closed: Callable[[], None]) -> None:
-        self._board = board
-        # Called for every descriptor that is given back.
-        self._closed = closed
-        self._worker = worker
+    def __init__(self, host: PoolHost) -> None:
+        self._host = host
+        self._board = host.board
+        self._worker = host.worker
         # The one given back last is taken first.
         self._idle: dict[int, list[Idle]] = {}
         self._waiting: dict[int, deque[tuple[Session, Backend, int]]] = {}
@@ -187,7 +206,7 @@ class Pool:
             self._of(idle.server).remove(idle)
             if idle.clean:
                 self._count(idle.server, S_POOLED, -1)
-            self._closed()
+            self._host.pooled_closed()
 
     def discard(self, idle: Idle) -> None:
         """Close a connection of the pool."""
@@ -195,6 +214,39 @@ class Pool:
         self.gone(idle)
 
     # -- taking
+
+    def supply(self, session: Session, backend: Backend) -> bool:
+        """Whether the matter is settled without a new connection: the backend has one of the pool, or stays
+        planned until there is a place. OSError if there may be none.
+        """
+        server: Server = backend.server
+        database = session.database if backend.login_database is None else backend.login_database
+        who = credentials_of(session, database)
+        idle = self.take(session, server, who)
+        if idle is not None:
+            backend.adopt(idle.channel, idle.capabilities, idle.thread_id, idle.scramble)
+            backend.tls = idle.tls
+            if idle.credentials.same_as(who):
+                session.backend_logged_in(backend)
+            else:
+                self._host.deadlines.opening(session, backend)
+                change = UserChange(who, idle.scramble, idle.capabilities)
+                backend.login = ReusedLogin(session, backend, change)
+            return True
+        self.missed(server)
+        if not self.is_full(server):
+            return False
+        if not session.shares:
+            raise OSError(f"'{server.name}' connection count limit reached")
+        if not backend.is_planned():
+            backend.plan()
+        if backend.backlog:
+            now_us = self._host.poller.now_us
+            if not self.waits():
+                self._host.call_later(LOOK_MS, self._look_again)
+            self.wait(session, backend, now_us)
+            self.lend(self._host.sessions.values(), server, now_us)
+        return True
 
     def take(self, session: Session, server: Server, who: Credentials) -> Idle | None:
         """A connection for the session, best one of the same user; it may have to change its user."""
@@ -259,13 +311,26 @@ class Pool:
         """Whether anybody waits here."""
         return any(self._waiting.values())
 
-    def look(self, servers: dict[str, Server], sessions: dict[int, Session], now_us: int) -> None:
-        """Look for places for those that wait."""
-        for server in servers.values():
+    def _look_again(self) -> None:
+        """Look for places for those that wait, as long as anybody does."""
+        host = self._host
+        for server in host.servers.values():
             if self._waiting.get(server.slot):
                 self.freed(server)
                 if self._waiting.get(server.slot):
-                    self.lend(sessions.values(), server, now_us)
+                    self.lend(host.sessions.values(), server, host.poller.now_us)
+        if self.waits():
+            host.call_later(LOOK_MS, self._look_again)
+
+    def session_idle(self, session: Session) -> None:
+        """Somebody may wait for a connection of this session, which has nothing under way."""
+        for backend in session.backends:
+            if not backend.server.pools or not shareable(session, backend, 0):
+                continue
+            if self.is_waited_for(backend.slot):
+                self.keep(session, backend, lent=True)
+            elif self.is_waited_for_elsewhere(backend.slot):
+                self.make_room(session, backend)
 
     def is_waited_for_elsewhere(self, slot: int) -> bool:
         """Whether sessions of other workers wait for the server."""
@@ -277,7 +342,7 @@ class Pool:
         if channel is not None and not channel.closed:
             backend.release(True)
             channel.close_with(_QUIT)
-            self._closed()
+            self._host.pooled_closed()
 
     def is_waited_for(self, slot: int) -> bool:
         """Whether somebody waits for a place on the server."""
