@@ -7,6 +7,7 @@ python -m tests.sim.run --seed 123
 from __future__ import annotations
 
 import argparse
+import logging
 import multiprocessing
 import os
 import sys
@@ -63,6 +64,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="one seed, with its transcript")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
+    # What sessions say is in the transcript.
+    logging.getLogger("fairlead").addHandler(logging.NullHandler())
     if given.seed is not None:
         return replay(given.seed)
     return many(given.first, given.seeds, given.jobs)

@@ -76,7 +76,7 @@ from fairlead.workers.messages import (
 )
 from fairlead.workers.names import NameResolver
 from fairlead.workers.pauses import Pauses
-from fairlead.workers.pool import Pool
+from fairlead.workers.pool import Pool, pools
 
 # A session that lives so long gets the server connections it has planned but not needed yet, in milliseconds.
 OPEN_LATER_MS = 10
@@ -300,7 +300,7 @@ class Plane:
                 self.pool.drop(server)
                 server.changed_us = self.poller.now_us
             server.definition = definition
-            server.pools = _pools(definition.params)
+            server.pools = pools(definition.params)
             server.tls = server_context(definition.params) if definition.params.get("ssl") else None
         for name, old in self.services.items():
             if name in services:
@@ -776,12 +776,6 @@ class Plane:
             _log.log(level, "%s", text)
         else:
             _log.log(level, "%s", text, extra={"session": session.id, "object": session.service.name})
-
-
-def _pools(params: dict[str, Any]) -> bool:
-    """Whether connections to a server with these parameters may go from session to session."""
-    kept = params.get("persistpoolmax") and params.get("persistmaxtime")
-    return bool(kept or params.get("max_routing_connections"))
 
 
 def _address(params: dict[str, Any]) -> tuple[Any, ...]:

@@ -161,6 +161,10 @@ class Pool:
     def _of(self, server: Server) -> list[Idle]:
         return self._idle.setdefault(server.slot, [])
 
+    def kept(self, slot: int) -> tuple[Idle, ...]:
+        """The connections to a server that no session has."""
+        return tuple(self._idle.get(slot, ()))
+
     def _count(self, server: Server, cell: int, amount: int) -> None:
         self._board.add(worker_server_index(self._worker, server.slot, cell), amount)
 
@@ -415,6 +419,12 @@ class Pool:
         for idle in self._idle.values():
             for each in list(idle):
                 self.discard(each)
+
+
+def pools(params: dict[str, Any]) -> bool:
+    """Whether connections to a server with these parameters may go from session to session."""
+    kept = params.get("persistpoolmax") and params.get("persistmaxtime")
+    return bool(kept or params.get("max_routing_connections"))
 
 
 def shareable(session: Session, backend: Backend, idle_ms: int) -> bool:
