@@ -50,10 +50,6 @@ class SimLoop:
     def __init__(self, host: SimHost) -> None:
         self._host = host
 
-    def time(self) -> float:
-        """Seconds."""
-        return self._host.world.clock.now / 1e6
-
     def call_later(self, seconds: float, callback: Callable[..., None], *arguments: Any) -> Event:
         """Call a function later."""
         return self._host.call_later(seconds * 1000, partial(callback, *arguments))
@@ -98,9 +94,7 @@ class SimHost:
         runtime.accounts = _ACCOUNTS
         runtime.accounts_loaded = True
         if old is not None:
-            runtime.sessions = old.sessions
-            runtime.paused = old.paused
-            self.pauses.moved(old, runtime)
+            runtime.standing = old.standing
         self._service = runtime
         self.listener = ListenerRuntime(ListenerDef("Listener", "Split", defaults(LISTENER_PARAMS)), runtime)
         self.deadlines.configured()

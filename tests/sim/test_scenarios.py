@@ -37,7 +37,7 @@ class Scripted(Client):
             return
         for sql in self.script.pop(0):
             token = sql.split("'")[1] if sql.startswith("SELECT") else ""
-            what = {"SE": "read", "IN": "write", "KI": "kill", "BE": "begin"}[sql[:2]]
+            what = {"SE": "read", "IN": "write", "KI": "kill", "BE": "begin", "ST": "begin"}[sql[:2]]
             what = "big" if "REPEAT" in sql else "names" if sql.startswith("SET") else what
             write = Write(sql.split("'")[1]) if what == "write" else None
             self._send(what, sql, token=token, write=write)
@@ -53,10 +53,24 @@ def world_of(seed: int, servers: int = 2) -> World:
         world = World(seed + 1000 * shift, faults=False)
         if len(world.nodes) == servers and world.service.params.get("master_failure_mode"):
             world.clients = []
+            _make_plain(world)
             return world
     raise AssertionError("no seed has so many servers")
 
 
+def _make_plain(world: World) -> None:
+    """One worker without pools and limits."""
+    del world.hosts[1:]
+    world.board.workers = 1
+    world.disturbed = False
+    for node in world.nodes:
+        world.change_server(node, **_NO_POOLS)
+        world.set_rank(node, "primary")
+    world.ranked_at = [0] * len(world.ranked_at)
+    set_parameters(world, idle_session_pool_time=-1, wait_timeout=0, max_replication_lag=0)
+
+
+_NO_POOLS = {"persistpoolmax": 0, "persistmaxtime": 0, "max_routing_connections": 0}
 _NOTHING_IS_REPEATED = {
     "delayed_retry": False,
     "transaction_replay": False,
@@ -281,7 +295,7 @@ def test_a_read_only_transaction_sees_what_was_written_before(seed: int, mode: s
     world.clients = [client]
     client.connect()
     run_until(world, lambda: len(client.heard) == 1)
-    client.script = [["BEGIN READ ONLY"], ["SELECT 'r', v FROM t WHERE id = 3"]]
+    client.script = [["START TRANSACTION READ ONLY"], ["SELECT 'r', v FROM t WHERE id = 3"]]
     world.ledger.append(Commit("second", 3, world.clock.now))
     if mode not in ("universal", "fast_universal"):
         client.script.insert(0, ["INSERT INTO log VALUES ('third')"])
@@ -322,4 +336,30 @@ def test_a_server_that_refuses_every_login_ends_the_waiting(
     client.connect()
     run_until(world, lambda: client.state == "gone" or bool(client.heard))
     assert world.clock.now < 30_000_000
+    assert not world.findings
+
+
+@pytest.mark.parametrize("seed", range(1, 11))
+@pytest.mark.parametrize("resumed", [True, False])
+def test_who_logs_in_while_the_configuration_changes_is_paused_like_the_others(
+    seed: int, resumed: bool
+) -> None:
+    """A session that began with the former configuration knows of the pauses of the present one."""
+    world = world_of(seed)
+    host = world.hosts[0]
+    client = Scripted(world, 1, [["SELECT 'k1x1', v FROM t WHERE id = 1"]])
+    world.clients = [client]
+    if resumed:
+        host.pause(60_000)
+    client.connect()
+    host.configure(readwritesplit, world.service.params, world.servers)
+    if resumed:
+        host.resume()
+        run_until(world, lambda: bool(client.heard))
+    else:
+        host.pause(3_000)
+        world.watches_arrivals = True
+        began = world.clock.now
+        run_until(world, lambda: bool(client.heard))
+        assert world.clock.now - began >= 3_000_000
     assert not world.findings

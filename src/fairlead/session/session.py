@@ -288,7 +288,7 @@ class Session(BackendOwner):
             backend.used_turn = -((index + self.id // count) % len(self.service.targets))
             self.backends.append(backend)
         self.first_database = self.database
-        self.pausing = self.service.paused
+        self.pausing = self.service.standing.paused
         self.router = self.service.new_router(self)
         board.add(self.counters + V_SESSIONS, 1)
         board.add(self.counters + V_TOTAL_SESSIONS, 1)

@@ -252,8 +252,7 @@ class Plane:
                 runtime.accounts = old.accounts
                 runtime.accounts_version = old.accounts_version
                 runtime.accounts_loaded = old.accounts_loaded
-                runtime.sessions = old.sessions
-                runtime.paused = old.paused
+                runtime.standing = old.standing
             runtime.targets = [servers[name] for name in service_definition.servers if name in servers]
             runtime.targets += [below[name] for name in service_definition.services if name in below]
             make_session, make_config = router_entry(service_definition.router)
@@ -302,9 +301,6 @@ class Plane:
             server.definition = definition
             server.pools = pools(definition.params)
             server.tls = server_context(definition.params) if definition.params.get("ssl") else None
-        for name, old in self.services.items():
-            if name in services:
-                self.pauses.moved(old, services[name])
         self.servers = self._new_servers
         self.services_below = self._new_services_below
         self.services = services
