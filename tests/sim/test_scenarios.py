@@ -339,6 +339,35 @@ def test_a_server_that_refuses_every_login_ends_the_waiting(
     assert not world.findings
 
 
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_a_connection_of_a_client_that_did_not_read_serves_others(seed: int) -> None:
+    """It was stopped for that client; who gets it from the pool hears what the server says."""
+    world = world_of(seed)
+    set_parameters(world, max_slave_connections=1, master_accept_reads=False, lazy_connect=True)
+    for node in world.nodes:
+        world.change_server(node, persistpoolmax=5, persistmaxtime=10_000)
+    slow = Scripted(world, 1, [["SELECT 'a', REPEAT('x', 200) FROM seq_1_to_400"]])
+    client = Scripted(world, 2, [["SELECT 'b', v FROM t WHERE id = 1"]])
+    world.clients = [slow, client]
+    slow.connect()
+    run_until(world, lambda: bool(slow.sent))
+    slow.stopped_reading = True
+    session = world.sessions[slow.session_id]
+    while session.expecting or not slow.unread:
+        if not world.clock.step():
+            # The server was stopped before its last bytes: it goes on when the client reads a little.
+            slow._read_on()
+            slow.stopped_reading = True
+    slow.done = world.disturbed = True
+    slow.send(fmt.packet(0, b"\x01"))
+    run_until(world, lambda: session.closed)
+    client.connect()
+    began = world.clock.now
+    run_until(world, lambda: bool(client.heard))
+    assert world.clock.now - began < 1_000_000
+    assert not world.findings
+
+
 @pytest.mark.parametrize("seed", range(1, 11))
 @pytest.mark.parametrize("resumed", [True, False])
 def test_who_logs_in_while_the_configuration_changes_is_paused_like_the_others(

@@ -185,9 +185,14 @@ class Pool:
             # It leads to where the server was before its address was changed.
             return False
         kept = Idle(self, server, session, backend)
+        if backend.channel.blocked:
+            # The session has stopped its client, and is the one that hears when the server takes data again.
+            return False
         backend.release(lent)
         idle.append(kept)
         if session.only_read() and not lent and self.starts_plain(session):
+        # It may have been stopped for a client that did not read.
+        kept.channel.resume()
             kept.channel.handler = kept
             kept.clean = True
             self.is_clean(kept)
