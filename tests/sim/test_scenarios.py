@@ -11,6 +11,7 @@ from fairlead.routers.readwritesplit import router as readwritesplit
 
 from . import wire_format as fmt
 from .client import Client, Sent, Write
+from .host import SimHost
 from .server import Commit
 from .world import World
 
@@ -365,6 +366,41 @@ def test_a_connection_of_a_client_that_did_not_read_serves_others(seed: int) -> 
     began = world.clock.now
     run_until(world, lambda: bool(client.heard))
     assert world.clock.now - began < 1_000_000
+    assert not world.findings
+
+
+def two_workers(world: World) -> None:
+    """Give the world another worker."""
+    host = SimHost(world, 1)
+    host.configure(readwritesplit, world.service.params, world.servers)
+    world.hosts.append(host)
+    world.board.workers = 2
+
+
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_a_connection_that_is_being_reset_counts_in_all_workers(seed: int) -> None:
+    """No other worker takes it for a free place on the server."""
+    world = world_of(seed)
+    set_parameters(world, lazy_connect=True)
+    two_workers(world)
+    primary = world.nodes[0]
+    world.change_server(primary, persistpoolmax=5, persistmaxtime=10_000, max_routing_connections=1)
+    first = Scripted(world, 1, [["INSERT INTO log VALUES ('a')"]])
+    second = Scripted(world, 2, [["INSERT INTO log VALUES ('b')"]])
+    world.clients = [first, second]
+    world.disturbed = True
+    first.connect()
+    run_until(world, lambda: bool(first.heard))
+    stalled = next(wire for wire in world.network.wires if wire.name.endswith(primary.name))
+    for stream in stalled.streams:
+        stream.stalled_until = world.clock.now + 3_000_000
+    first.leave(True)
+    run_until(world, lambda: not world.sessions)
+    others = [host for host in world.hosts if host is not first.host]
+    world.hosts = others
+    second.reconnects = 1000
+    second.connect()
+    run_until(world, lambda: second.state == "gone" or bool(second.heard))
     assert not world.findings
 
 

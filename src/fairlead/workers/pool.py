@@ -21,6 +21,7 @@ from fairlead.cluster.board import (
     S_CONNECTIONS,
     S_POOL_EMPTY,
     S_POOLED,
+    S_RESETTING,
     S_REUSED,
     S_WAITING,
     Board,
@@ -100,7 +101,7 @@ class Idle(Handler):
             self.channel.send(bytearray(answer), 0, len(answer))
         elif self._change.done:
             self.clean = True
-            self.pool.is_clean(self)
+            self.pool.has_agreed(self)
         return consumed
 
     def on_closed(self, reason: str) -> None:
@@ -184,19 +185,20 @@ class Pool:
         if backend.opened_us <= server.changed_us:
             # It leads to where the server was before its address was changed.
             return False
-        kept = Idle(self, server, session, backend)
         if backend.channel.blocked:
             # The session has stopped its client, and is the one that hears when the server takes data again.
             return False
+        kept = Idle(self, server, session, backend)
         backend.release(lent)
         idle.append(kept)
-        if session.only_read() and not lent and self.starts_plain(session):
         # It may have been stopped for a client that did not read.
         kept.channel.resume()
+        if session.only_read() and not lent and self.starts_plain(session):
             kept.channel.handler = kept
             kept.clean = True
             self.is_clean(kept)
         else:
+            self._count(server, S_RESETTING, 1)
             kept.reset()
         return True
 
@@ -204,8 +206,13 @@ class Pool:
         """Whether nothing is executed on connections of the session before its own statements."""
         return not session.watches_state and not (session.listener and session.listener.init_statements)
 
+    def has_agreed(self, idle: Idle) -> None:
+        """The reset is done."""
+        self._count(idle.server, S_RESETTING, -1)
+        self.is_clean(idle)
+
     def is_clean(self, idle: Idle) -> None:
-        """The reset is done: the connection may be used."""
+        """The connection may be used."""
         self._count(idle.server, S_POOLED, 1)
         self._serve(idle.server)
 
@@ -213,8 +220,7 @@ class Pool:
         """The connection is closed."""
         if idle in self._of(idle.server):
             self._of(idle.server).remove(idle)
-            if idle.clean:
-                self._count(idle.server, S_POOLED, -1)
+            self._count(idle.server, S_POOLED if idle.clean else S_RESETTING, -1)
             self._host.pooled_closed()
 
     def discard(self, idle: Idle) -> None:
@@ -294,9 +300,8 @@ class Pool:
         return False
 
     def _used(self, server: Server) -> int:
-        resetting = sum(not each.clean for each in self._of(server))
         board, slot = self._board, server.slot
-        return board.sum_server(slot, S_CONNECTIONS) + board.sum_server(slot, S_POOLED) + resetting
+        return sum(board.sum_server(slot, cell) for cell in (S_CONNECTIONS, S_POOLED, S_RESETTING))
 
     def missed(self, server: Server) -> None:
         """A connection was wanted, and there was none."""
