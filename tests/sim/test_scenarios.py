@@ -404,6 +404,23 @@ def test_a_connection_that_is_being_reset_counts_in_all_workers(seed: int) -> No
     assert not world.findings
 
 
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_the_primary_may_lag(seed: int) -> None:
+    """It may replicate from elsewhere: max_replication_lag is about replicas."""
+    world = world_of(seed)
+    set_parameters(world, max_replication_lag=2_000, master_reconnection=False, lazy_connect=False)
+    client = Scripted(world, 1, [["INSERT INTO log VALUES ('a')"]])
+    world.clients = [client]
+    client.connect()
+    run_until(world, lambda: len(client.heard) == 1)
+    world.set_lag(world.nodes[0], 1000)
+    client.script = [["SELECT 'b', v FROM t WHERE id = 1"], ["INSERT INTO log VALUES ('c')"]]
+    client._pause()
+    run_until(world, lambda: len(client.heard) == 3 or client.state == "gone")
+    assert client.state == "ready"
+    assert not world.findings
+
+
 @pytest.mark.parametrize("seed", range(1, 11))
 @pytest.mark.parametrize("resumed", [True, False])
 def test_who_logs_in_while_the_configuration_changes_is_paused_like_the_others(

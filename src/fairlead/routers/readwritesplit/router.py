@@ -767,7 +767,6 @@ class RwsSession(RouterSession):
             return
         self._generation = self.board.get(_GENERATION)
         rank = self.candidates.current_rank(self.master)
-        limit = self.config.max_replication_lag
         for backend in session.backends:
             if not backend.in_use():
                 continue
@@ -778,7 +777,7 @@ class RwsSession(RouterSession):
                 reason = "its server is in maintenance" if status & _MAINT else "its server is down"
             elif own_rank != rank:
                 reason = f"its server has rank {own_rank} and the current rank is {rank}"
-            elif limit and self.board.server(backend.slot, LAG) > max(2 * limit, STALE_LAG_SECONDS_MIN):
+            elif self._lags(backend, status):
                 reason = "its server lags too far behind"
             if not reason:
                 continue
@@ -794,6 +793,13 @@ class RwsSession(RouterSession):
         """Close a connection that owes nothing to the client."""
         self.session.log_info(f"Discarding connection to '{backend.server.name}': {reason}")
         self.account_for(backend)
+    def _lags(self, backend: Backend, status: int) -> bool:
+        """Whether a replica is so far behind that its connection is given up."""
+        limit = self.config.max_replication_lag
+        if not limit or status & _MASTER:
+            return False
+        return self.board.server(backend.slot, LAG) > max(2 * limit, STALE_LAG_SECONDS_MIN)
+
         backend.close()
 
     def account_for(self, backend: Backend) -> None:
