@@ -421,6 +421,21 @@ def test_the_primary_may_lag(seed: int) -> None:
     assert not world.findings
 
 
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_the_primary_answers_where_no_replica_can_whatever_its_rank(seed: int) -> None:
+    """The replicas are of the better rank, and too far behind."""
+    world = world_of(seed)
+    set_parameters(world, max_replication_lag=2_000, master_accept_reads=False, lazy_connect=True)
+    world.set_rank(world.nodes[0], "secondary")
+    world.set_lag(world.nodes[1], 1000)
+    client = Scripted(world, 1, [["SELECT 'a', v FROM t WHERE id = 1"]])
+    world.clients = [client]
+    client.connect()
+    run_until(world, lambda: bool(client.heard) or client.state == "gone")
+    assert client.heard and client.heard[0][1].rows[0][1] == "server1"
+    assert not world.findings
+
+
 @pytest.mark.parametrize("seed", range(1, 11))
 @pytest.mark.parametrize("resumed", [True, False])
 def test_who_logs_in_while_the_configuration_changes_is_paused_like_the_others(

@@ -572,6 +572,9 @@ class RwsSession(RouterSession):
         """The best server for a read, connected or connecting."""
         while True:
             backend = self.candidates.best_slave(self.master, self.can_recover(), -1, self.tried)
+            if backend is None:
+                # None of the rank that counts will do: the primary does, whatever its rank.
+                backend = self.candidates.best_master(self.can_recover(), self.tried)
             if backend is None or self.ensure_open(backend):
                 return backend
             self.tried.add(backend.index)
