@@ -436,6 +436,46 @@ def test_the_primary_answers_where_no_replica_can_whatever_its_rank(seed: int) -
     assert not world.findings
 
 
+@pytest.mark.parametrize("command", ["SET NAMES utf8mb4", "COM_PING", "COM_RESET_CONNECTION", "CLOSE"])
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_who_lent_its_connection_waits_for_it_only_when_it_needs_it(seed: int, command: str) -> None:
+    """A copy of a session command is no need: the connection begins with it when it is opened."""
+    world = world_of(seed)
+    set_parameters(
+        world,
+        idle_session_pool_time=0,
+        multiplex_timeout=1_000,
+        lazy_connect=False,
+        master_accept_reads=False,
+    )
+    world.change_server(world.nodes[1], max_routing_connections=1)
+    read = "SELECT 'a', v FROM t WHERE id = 1"
+    lender = Scripted(world, 1, [[read]])
+    keeper = Scripted(world, 2, [["START TRANSACTION READ ONLY"], [read]])
+    world.clients = [lender, keeper]
+    world._tick()
+    lender.connect()
+    run_until(world, lambda: len(lender.heard) == 1)
+    if command == "CLOSE":
+        lender._send("prepare", "SELECT ?, v FROM t WHERE id = ?", b"\x16SELECT ?, v FROM t WHERE id = ?")
+        run_until(world, lambda: len(lender.heard) == 2)
+    keeper.connect()
+    run_until(world, lambda: len(keeper.heard) == 2)
+    if command == "CLOSE":
+        lender.send(fmt.packet(0, b"\x19" + min(lender.prepared).to_bytes(4, "little")))
+    else:
+        payload = {"COM_PING": b"\x0e", "COM_RESET_CONNECTION": b"\x1f"}.get(command)
+        lender._send("names", command, payload)
+        run_until(world, lambda: lender.heard[-1][0] == command)
+    world.settle(5_000_000)
+    assert lender.state == "ready"
+    keeper.leave(True)
+    lender.script = [["SELECT 'b', v FROM t WHERE id = 1"]]
+    lender._pause()
+    run_until(world, lambda: lender.heard[-1][1].rows[:1] != [] and lender.heard[-1][1].rows[0][0] == "b")
+    assert not world.findings
+
+
 @pytest.mark.parametrize("seed", range(1, 11))
 @pytest.mark.parametrize("resumed", [True, False])
 def test_who_logs_in_while_the_configuration_changes_is_paused_like_the_others(

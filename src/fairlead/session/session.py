@@ -147,6 +147,8 @@ _COMMAND_NAMES = {
     COM_STMT_FETCH: "COM_STMT_FETCH",
     COM_STMT_RESET: "COM_STMT_RESET",
 }
+# They change nothing on a connection that has only just been opened.
+_NOTHING_ON_A_NEW_ONE = frozenset((COM_PING, COM_STMT_RESET, COM_RESET_CONNECTION))
 _LAST_PREPARED = 0xFFFFFFFF
 _QUIT = b"\x01\x00\x00\x00\x01"
 _FIXED_BYTES = statements.FIXED_BYTES
@@ -699,21 +701,25 @@ class Session(BackendOwner):
         id.
         """
         entry_id = 0
+        kept = None
         is_prepare = statement.command == COM_STMT_PREPARE
         if record or is_prepare:
             entry_id = self.history.next_id()
             if record:
                 if self.history.is_full():
                     self._keep_for_late_ones()
-                self.history.add(entry_id, statement.command, bytes(statement.packet()[4:]), is_prepare)
+                packet = bytes(statement.packet()[4:])
+                kept = self.history.add(entry_id, statement.command, packet, is_prepare)
         if is_prepare:
             assert statement.info is not None
             self.statements[entry_id] = Prepared(entry_id, statement.info)
             self.statements[entry_id].hints = self.prepare_hints
             self.prepare_hints = ()
             self.last_prepared = entry_id
+        may_spare = kept is not None or statement.command in _NOTHING_ON_A_NEW_ONE
         for backend in others:
-            backend.write(statement, _K_VERIFY, entry_id, True)
+            if not (may_spare and backend.will_repeat()):
+                backend.write(statement, _K_VERIFY, entry_id, True)
         self.send(replier, statement, entry_id, True)
         if statement.continues:
             self.stream_targets = [replier, *others]

@@ -597,7 +597,8 @@ class RwsSession(RouterSession):
             if replay is not None:
                 replay.take(statement, 0)
             for backend in session.backends:
-                if backend.in_use():
+                # A connection that is not open has no statements.
+                if backend.in_use() and not backend.will_repeat():
                     backend.write(statement, K_NONE, 0, True)
             return ROUTED
         replier = self.replier()
@@ -792,10 +793,6 @@ class RwsSession(RouterSession):
             else:
                 self.discard(backend, reason)
 
-    def discard(self, backend: Backend, reason: str) -> None:
-        """Close a connection that owes nothing to the client."""
-        self.session.log_info(f"Discarding connection to '{backend.server.name}': {reason}")
-        self.account_for(backend)
     def _lags(self, backend: Backend, status: int) -> bool:
         """Whether a replica is so far behind that its connection is given up."""
         limit = self.config.max_replication_lag
@@ -803,6 +800,10 @@ class RwsSession(RouterSession):
             return False
         return self.board.server(backend.slot, LAG) > max(2 * limit, STALE_LAG_SECONDS_MIN)
 
+    def discard(self, backend: Backend, reason: str) -> None:
+        """Close a connection that owes nothing to the client."""
+        self.session.log_info(f"Discarding connection to '{backend.server.name}': {reason}")
+        self.account_for(backend)
         backend.close()
 
     def account_for(self, backend: Backend) -> None:
