@@ -13,16 +13,11 @@ from collections.abc import Callable
 class Event:
     """Something that will happen, unless it is cancelled."""
 
-    __slots__ = ("callback", "cancelled", "due")
+    __slots__ = ("callback", "cancelled")
 
-    def __init__(self, callback: Callable[[], object], due: int) -> None:
+    def __init__(self, callback: Callable[[], object]) -> None:
         self.callback = callback
         self.cancelled = False
-        self.due = due
-
-    def when(self) -> float:
-        """The time of it, in seconds."""
-        return self.due / 1e6
 
     def cancel(self) -> None:
         """It will not."""
@@ -39,9 +34,9 @@ class Clock:
 
     def after(self, microseconds: int, callback: Callable[[], object]) -> Event:
         """Call a function later."""
-        event = Event(callback, self.now + microseconds)
+        event = Event(callback)
         self._count += 1
-        heapq.heappush(self._queue, (event.due, self._count, event))
+        heapq.heappush(self._queue, (self.now + microseconds, self._count, event))
         return event
 
     def step(self) -> bool:

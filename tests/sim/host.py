@@ -18,6 +18,7 @@ from fairlead.cluster.board import V_WAITING, worker_service_index
 from fairlead.cluster.defs import ListenerDef, ServiceDef
 from fairlead.config.params import defaults
 from fairlead.net.params import LISTENER_PARAMS
+from fairlead.net.poller import Poller
 from fairlead.protocol.constants import CLIENT_MYSQL
 from fairlead.protocol.handshake import Greeting, GreetingTemplate
 from fairlead.session.client import ClientConnection
@@ -62,14 +63,15 @@ class SimHost:
         self.world = world
         self.worker = worker
         self.board = world.board
-        self.poller = world.network.poller
+        self.poller: Poller = world.network.poller
         self.globals: dict[str, Any] = {}
         self.classifier = world.classifier
         self.servers: dict[str, Server] = {server.name: server for server in world.servers}
         self.sessions: dict[int, Session] = {}
         self.deadlines = Deadlines()
         self.pool = Pool(self)
-        self.pauses = Pauses(self.board, worker, cast("asyncio.AbstractEventLoop", SimLoop(self)))
+        self.loop = cast("asyncio.AbstractEventLoop", SimLoop(self))
+        self.pauses = Pauses(self.board, worker, self.loop)
         # The pause of the service as it was ordered: since when (-1: none is on), and its deadline.
         self.paused_since = -1
         self.paused_until = -1
@@ -123,7 +125,7 @@ class SimHost:
 
     def is_paused(self) -> bool:
         """Whether the service has to be paused at this moment."""
-        return 0 <= self.paused_since and self.world.clock.now < self.paused_until
+        return self.paused_since >= 0 and self.world.clock.now < self.paused_until
 
     # -- life
 
@@ -218,7 +220,8 @@ class SimHost:
 
     def backend_refused(self, backend: Any) -> None:
         """A server refused a login: the models know all users."""
-        if self.world.nodes[backend.slot].full:
+        # The server is full, or the connection was killed.
+        if backend.last_error[:4] in ("1040", "1927"):
             return
         self.world.finding(f"{backend.server.name} refused a login")
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from fairlead.routers.readwritesplit import router as readwritesplit
+from fairlead.workers.pauses import open_transactions
 
 from . import wire_format as fmt
 from .client import Client, Sent, Write
@@ -340,6 +341,14 @@ def test_a_server_that_refuses_every_login_ends_the_waiting(
     assert not world.findings
 
 
+def two_workers(world: World) -> None:
+    """Give the world another worker."""
+    host = SimHost(world, 1)
+    host.configure(readwritesplit, world.service.params, world.servers)
+    world.hosts.append(host)
+    world.board.workers = 2
+
+
 @pytest.mark.parametrize("seed", TIMINGS)
 def test_a_connection_of_a_client_that_did_not_read_serves_others(seed: int) -> None:
     """It was stopped for that client; who gets it from the pool hears what the server says."""
@@ -367,14 +376,6 @@ def test_a_connection_of_a_client_that_did_not_read_serves_others(seed: int) -> 
     run_until(world, lambda: bool(client.heard))
     assert world.clock.now - began < 1_000_000
     assert not world.findings
-
-
-def two_workers(world: World) -> None:
-    """Give the world another worker."""
-    host = SimHost(world, 1)
-    host.configure(readwritesplit, world.service.params, world.servers)
-    world.hosts.append(host)
-    world.board.workers = 2
 
 
 @pytest.mark.parametrize("seed", TIMINGS)
@@ -500,3 +501,35 @@ def test_who_logs_in_while_the_configuration_changes_is_paused_like_the_others(
         run_until(world, lambda: bool(client.heard))
         assert world.clock.now - began >= 3_000_000
     assert not world.findings
+
+
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_a_switchover_during_a_pause_is_not_noticed(seed: int) -> None:
+    """Sessions that are in no transaction wait for the new primary, and nobody gets an error."""
+    world = world_of(seed, servers=3)
+    set_parameters(world, master_reconnection=True, master_failure_mode="fail_on_write", wait_timeout=4_000)
+    writes = [[f"INSERT INTO log VALUES ('k{number}')"] for number in range(60)]
+    client = Scripted(world, 1, [["SET @a = 'k1x1'"], *writes])
+    other = Scripted(world, 2, [[f"SELECT 'r{number}', v FROM t WHERE id = 1"] for number in range(9000)])
+    world.clients = [client, other]
+    world._tick()
+    for each in world.clients:
+        each.connect()
+    run_until(world, lambda: len(client.heard) > 5)
+    host = world.hosts[0]
+    host.pause(60_000)
+    run_until(world, lambda: not open_transactions(host.service))
+    former, chosen = world.nodes[:2]
+    former.is_primary = False
+    for connection in list(former.connections.values()):
+        connection.killed(False)
+    world.settle(1_000)
+    world.set_status(former, world.status_of(former))
+    world.settle(5_500_000)
+    chosen.is_primary = True
+    world.set_status(chosen, world.status_of(chosen))
+    host.resume()
+    run_until(world, lambda: len(client.heard) == 61)
+    assert not world.findings
+    assert [commit.token for commit in world.ledger] == [f"k{number}" for number in range(60)]
+    assert all(reply.kind != "error" for each in (client, other) for _, reply in each.heard)

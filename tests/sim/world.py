@@ -57,7 +57,7 @@ from fairlead.workers.pool import pools
 
 from . import wire_format as fmt
 from .checkers import check_arrival, check_everything
-from .client import Client
+from .client import PIPELINED_MAX, Client
 from .clock import Clock
 from .faults import plan
 from .host import SimHost
@@ -98,7 +98,7 @@ def _board(workers: int) -> Board:
     board.workers = workers
     for slot in range(SERVERS_MAX):
         board.reset_server(slot)
-    for worker in range(workers):
+    for worker in range(WORKERS_MAX):
         for slot in range(SERVERS_MAX):
             _clear(board, worker_server_index(worker, slot, 0), S_CELLS)
             _clear(board, worker_pair_index(worker, 0, slot, 0), P_CELLS)
@@ -128,7 +128,7 @@ class World:
         # A client sees its own writes on whatever server reads.
         self.causal = False
         self.faults = faults
-        # The statements that are on their way, by their tokens; servers are asked only if anybody wants to know.
+        # The statements of clients by their tokens, and whether anybody asks where they arrive.
         self.sent: dict[bytes, Origin] = {}
         self.watches_arrivals = False
         # When rank and lag of a server changed last, by slot.
@@ -220,7 +220,8 @@ class World:
 
     def may_wait_us(self) -> int:
         """What may hold a statement up although nothing is wrong."""
-        return 2 * self.multiplex_timeout_us() + self.paused_us
+        catches_up = int(self.service.params["causal_reads_timeout"]) * 1000 if self.causal else 0
+        return 2 * self.multiplex_timeout_us() + self.paused_us + PIPELINED_MAX * catches_up
 
     def _make_service(self) -> None:
         rng = self.rng
