@@ -477,6 +477,34 @@ def test_who_lent_its_connection_waits_for_it_only_when_it_needs_it(seed: int, c
     assert not world.findings
 
 
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_sessions_that_wait_for_each_other_s_connections_get_them(seed: int) -> None:
+    """One that waits for a server does not need what it has on another."""
+    world = world_of(seed)
+    set_parameters(
+        world,
+        idle_session_pool_time=200,
+        multiplex_timeout=3_000,
+        lazy_connect=True,
+        master_accept_reads=False,
+    )
+    for node in world.nodes:
+        world.change_server(node, max_routing_connections=1)
+    read, write = "SELECT 'a', v FROM t WHERE id = 1", "INSERT INTO log VALUES ('w')"
+    reader, writer = Scripted(world, 1, [[read]]), Scripted(world, 2, [[write]])
+    world.clients = [reader, writer]
+    world._tick()
+    for client in (reader, writer):
+        client.connect()
+    run_until(world, lambda: bool(reader.heard and writer.heard))
+    for client, sql in ((reader, write), (writer, read)):
+        client.script = [[sql]]
+        client._go_on()
+    run_until(world, lambda: len(reader.heard) == len(writer.heard) == 2)
+    assert all(reply.kind != "error" for client in (reader, writer) for _, reply in client.heard)
+    assert not world.findings
+
+
 @pytest.mark.parametrize("seed", range(1, 11))
 @pytest.mark.parametrize("resumed", [True, False])
 def test_who_logs_in_while_the_configuration_changes_is_paused_like_the_others(

@@ -397,14 +397,23 @@ class Pool:
                     self.make_room(*found)
                 elif self._of(server) and self._of(server)[0].clean:
                     self.discard(self._of(server)[0])
-        for slot, queue in self._waiting.items():
-            for session, backend, since in list(queue):
+            # Another worker may have made a place a moment ago.
+            self.freed(server)
+        self._end_waiting(now_us)
+
+    def _end_waiting(self, now_us: int) -> None:
+        for slot, queue in list(self._waiting.items()):
+            for entry in list(queue):
+                session, backend, since = entry
                 timeout_ms = int(session.service.params.get("multiplex_timeout") or 0)
+                if entry not in queue:
+                    # The end of another one has made a place for it.
+                    continue
                 if session.closed or not backend.is_planned():
-                    queue.remove((session, backend, since))
+                    queue.remove(entry)
                     self._show_waiting(slot)
                 elif now_us - since > timeout_ms * 1000:
-                    queue.remove((session, backend, since))
+                    queue.remove(entry)
                     self._show_waiting(slot)
                     session.close(
                         "Timed out when waiting for a connection",
@@ -443,13 +452,19 @@ def shareable(session: Session, backend: Backend, idle_ms: int) -> bool:
     return (
         0 <= after_ms <= idle_ms
         and not session.history.pruned
-        and not session.expecting
+        # One that waits for another server needs this connection as little as one that is idle.
+        and (not session.expecting or waits_for_place(session))
         and not session.trx.active
         # Without autocommit there may be a transaction that only the server knows of.
         and session.trx.autocommit
         and backend.is_idle()
         and not session.pinned
     )
+
+
+def waits_for_place(session: Session) -> bool:
+    """Whether what the session has under way waits for a connection to be opened."""
+    return any(backend.is_planned() and backend.backlog for backend in session.backends)
 
 
 def idle_for_longest(
