@@ -11,11 +11,17 @@ from typing import TYPE_CHECKING
 
 from fairlead.cluster.board import LAG, RANK
 from fairlead.session.backend import B_READY
+from fairlead.workers.pool import shareable
 
 if TYPE_CHECKING:
+    from fairlead.session.ports import Server
+
     from .host import SimHost
     from .server import Node
     from .world import Origin, World
+
+# A connection that is idle for so long should have been found by one who waits for it, in microseconds.
+NOTICED_US = 1_200_000
 
 
 def check_everything(world: World) -> None:
@@ -106,6 +112,27 @@ def check_limit(world: World, node: Node) -> None:
     count = sum(channel.node is node for channel in world.network.channels) if limit else 0
     if count > limit:
         world.finding(f"{node.name} gets {count} connections, and its limit is {limit}")
+
+
+def check_wait(host: SimHost, server: Server) -> None:
+    """A session has waited for a connection in vain: there really was none."""
+    world = host.world
+    limit = int(server.definition.params["max_routing_connections"])
+    used = sum(channel.node is world.nodes[server.slot] for channel in world.network.channels)
+    if used < limit or not limit:
+        world.finding(f"a session has waited in vain for {server.name}, which has {used} of {limit}")
+    # Workers look at each other's needs once a second.
+    patient = world.multiplex_timeout_us() > 2 * NOTICED_US
+    for each in world.hosts if patient else [host]:
+        if any(idle.clean for idle in each.pool.kept(server.slot)):
+            world.finding(f"a session has waited in vain for {server.name}, and the pool has a connection")
+        for session in each.sessions.values():
+            idle_ms = (world.clock.now - session.active_us - NOTICED_US) // 1000
+            for backend in session.backends:
+                if backend.slot == server.slot and shareable(session, backend, idle_ms):
+                    world.finding(
+                        f"a session has waited in vain for {server.name}, and session {session.id} is idle"
+                    )
 
 
 def check_arrival(world: World, node: Node, payload: bytes, origin: Origin) -> None:

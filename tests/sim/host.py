@@ -33,7 +33,7 @@ from fairlead.workers.pauses import Pauses
 from fairlead.workers.pool import Pool
 
 from . import wire_format as fmt
-from .checkers import check_limit, check_pool
+from .checkers import check_limit, check_pool, check_wait
 from .clock import Event
 from .network import SimChannel, Wire
 from .server import DATABASES, USERS, ServerConnection
@@ -304,6 +304,9 @@ class SimHost:
     def log(self, level: int, text: str, session: Session | None) -> None:
         """The log goes into the transcript."""
         self.world.note(f"session{session.id}" if session is not None else "log", text)
+        for server in self.servers.values():
+            if text.startswith(f"No connection to '{server.name}' became free"):
+                check_wait(self, server)
 
     # -- Host: KILL
 

@@ -222,7 +222,7 @@ class ServerConnection(Peer):
     # -- commands
 
     def _command(self, payload: bytes) -> bytes:
-        if self.challenged is not None:
+        if self.challenged is not None and payload != b"\x01":
             return self._become(self.challenged, payload, 3)
         handler: Callable[[bytes], bytes] | None = _COMMANDS.get(payload[0])  # type: ignore[assignment]
         if handler is None:
