@@ -127,8 +127,9 @@ def check_wait(host: SimHost, server: Server) -> None:
         if any(idle.clean for idle in each.pool.kept(server.slot)):
             world.finding(f"a session has waited in vain for {server.name}, and the pool has a connection")
         for session in each.sessions.values():
-            idle_ms = (world.clock.now - session.active_us - NOTICED_US) // 1000
             for backend in session.backends:
+                used_us = max(session.active_us, backend.opened_us, backend.written_us)
+                idle_ms = (world.clock.now - used_us - NOTICED_US) // 1000
                 if backend.slot == server.slot and shareable(session, backend, idle_ms):
                     world.finding(
                         f"a session has waited in vain for {server.name}, and session {session.id} is idle"

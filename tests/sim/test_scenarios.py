@@ -505,6 +505,25 @@ def test_sessions_that_wait_for_each_other_s_connections_get_them(seed: int) -> 
     assert not world.findings
 
 
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_a_connection_from_before_a_change_of_its_server_makes_room(seed: int) -> None:
+    """It is not given to others, but the place that it has is."""
+    world = world_of(seed)
+    set_parameters(world, idle_session_pool_time=0, multiplex_timeout=3_000, lazy_connect=True)
+    world.change_server(world.nodes[0], max_routing_connections=1)
+    first, second = (Scripted(world, n, [[f"INSERT INTO log VALUES ('k{n}')"]]) for n in (1, 2))
+    world.clients = [first, second]
+    world._tick()
+    first.connect()
+    run_until(world, lambda: bool(first.heard))
+    world.settle(1_000)
+    world.set_rank(world.nodes[0], "secondary")
+    second.connect()
+    run_until(world, lambda: bool(second.heard))
+    assert second.heard[0][1].kind == "ok"
+    assert not world.findings
+
+
 @pytest.mark.parametrize("seed", range(1, 11))
 @pytest.mark.parametrize("resumed", [True, False])
 def test_who_logs_in_while_the_configuration_changes_is_paused_like_the_others(

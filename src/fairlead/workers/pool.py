@@ -342,7 +342,7 @@ class Pool:
             if not backend.server.pools or not shareable(session, backend, 0):
                 continue
             if self.is_waited_for(backend.slot):
-                self.keep(session, backend, lent=True)
+                self._hand_over(session, backend)
             elif self.is_waited_for_elsewhere(backend.slot):
                 self.make_room(session, backend)
 
@@ -351,7 +351,7 @@ class Pool:
         return self._board.sum_server(slot, S_WAITING) > len(self._waiting.get(slot, ()))
 
     def make_room(self, session: Session, backend: Backend) -> None:
-        """Give up the connection of an idle session for one that another worker is waiting for."""
+        """Give up the connection of an idle session for one that another is waiting for."""
         channel = backend.channel
         if channel is not None and not channel.closed:
             backend.release(True)
@@ -431,7 +431,15 @@ class Pool:
         """Take the connection of a session that has been idle for long enough, for the one that waits."""
         found = idle_for_longest(sessions, server, now_us)
         if found is not None:
-            self.keep(*found, lent=True)
+            self._hand_over(*found)
+
+    def _hand_over(self, session: Session, backend: Backend) -> None:
+        """The connection of an idle session goes to those who wait, or its place does: one from before a
+        change of the server's configuration is of no use to others.
+        """
+        if not self.keep(session, backend, lent=True):
+            self.make_room(session, backend)
+            self.freed(backend.server)
 
     def close(self) -> None:
         """Close everything."""
@@ -458,6 +466,7 @@ def shareable(session: Session, backend: Backend, idle_ms: int) -> bool:
         # Without autocommit there may be a transaction that only the server knows of.
         and session.trx.autocommit
         and backend.is_idle()
+        and not (backend.channel is None or backend.channel.blocked)
         and not session.pinned
     )
 
