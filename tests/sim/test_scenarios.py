@@ -437,9 +437,20 @@ def test_the_primary_answers_where_no_replica_can_whatever_its_rank(seed: int) -
     assert not world.findings
 
 
-@pytest.mark.parametrize("command", ["SET NAMES utf8mb4", "COM_PING", "COM_RESET_CONNECTION", "CLOSE"])
+@pytest.mark.parametrize(
+    ("command", "causal"),
+    [
+        ("SET NAMES utf8mb4", "none"),
+        ("COM_PING", "none"),
+        ("COM_RESET_CONNECTION", "none"),
+        ("COM_RESET_CONNECTION", "local"),
+        ("CLOSE", "none"),
+    ],
+)
 @pytest.mark.parametrize("seed", range(1, 11))
-def test_who_lent_its_connection_waits_for_it_only_when_it_needs_it(seed: int, command: str) -> None:
+def test_who_lent_its_connection_waits_for_it_only_when_it_needs_it(
+    seed: int, command: str, causal: str
+) -> None:
     """A copy of a session command is no need: the connection begins with it when it is opened."""
     world = world_of(seed)
     set_parameters(
@@ -448,6 +459,7 @@ def test_who_lent_its_connection_waits_for_it_only_when_it_needs_it(seed: int, c
         multiplex_timeout=1_000,
         lazy_connect=False,
         master_accept_reads=False,
+        causal_reads=causal,
     )
     world.change_server(world.nodes[1], max_routing_connections=1)
     read = "SELECT 'a', v FROM t WHERE id = 1"

@@ -87,7 +87,7 @@ class Causal:
     def reset(self) -> None:
         """The client has reset its connections: what was set there is gone."""
         for backend in self.session.backends:
-            if backend.in_use():
+            if backend.in_use() and not backend.will_repeat():
                 backend.send_own(_TRACK, K_OWN)
 
     # -- positions
