@@ -9,7 +9,7 @@ is a finding.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -56,6 +56,13 @@ class SimLoop:
         return self._host.call_later(seconds * 1000, partial(callback, *arguments))
 
 
+class Sessions(set[Session]):
+    """In the order of their numbers, so that a seed decides everything."""
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(sorted(super().__iter__(), key=lambda session: session.id))
+
+
 class SimHost:
     """The worker `worker`."""
 
@@ -95,6 +102,7 @@ class SimHost:
         runtime.router_config = router.make_config(params)
         runtime.accounts = _ACCOUNTS
         runtime.accounts_loaded = True
+        runtime.standing.sessions = Sessions()
         if old is not None:
             runtime.standing = old.standing
         self._service = runtime

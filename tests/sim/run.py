@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import sys
 import time
+import traceback
 
 from .world import World
 
@@ -21,7 +22,11 @@ FAILURES_MAX = 20
 
 def one(seed: int) -> tuple[int, list[str]]:
     """Live through a seed."""
-    return seed, World(seed).run()
+    world = World(seed)
+    try:
+        return seed, world.run()
+    except Exception:
+        return seed, [*world.findings, f"a model raised: {traceback.format_exc()}"]
 
 
 def report(seed: int, findings: list[str]) -> str:
@@ -34,8 +39,10 @@ def report(seed: int, findings: list[str]) -> str:
 def replay(seed: int) -> int:
     """Print the transcript of a seed."""
     world = World(seed)
-    findings = world.run()
-    print("\n".join(world.transcript))
+    try:
+        findings = world.run()
+    finally:
+        print("\n".join(world.transcript))
     print(report(seed, findings) if findings else f"seed {seed} passed")
     return 1 if findings else 0
 
