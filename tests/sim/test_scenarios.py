@@ -286,6 +286,36 @@ def test_too_large_a_transaction_is_lost_in_the_middle_of_a_result(seed: int) ->
     assert not world.findings
 
 
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_no_error_in_a_result_whose_transaction_is_being_repeated(seed: int) -> None:
+    """The client has a part of it, whatever ends the session while the rest is fetched from elsewhere."""
+    world = world_of(seed)
+    set_parameters(
+        world,
+        transaction_replay=True,
+        transaction_replay_timeout=30_000,
+        master_reconnection=True,
+        master_failure_mode="fail_on_write",
+    )
+    big = "SELECT 'one', REPEAT('x', 150) FROM seq_1_to_400"
+    client = Scripted(world, 1, [["BEGIN"], ["INSERT INTO log VALUES ('a')"], [big]])
+    world.clients = [client]
+    world.disturbed = True
+    client.connect()
+    run_until(world, lambda: len(client.heard) == 2)
+    wire = next(wire for wire in world.network.wires if wire.name.endswith("server1"))
+    wire.streams[1].cut_at = wire.streams[1].delivered + 1_300 * seed
+    wire.streams[1].on_cut = world.nodes[0].crash
+    run_until(world, lambda: not world.nodes[0].up)
+    client.reconnects = 1000
+    client.done = True
+    world.settle(100_000)
+    for session in list(world.sessions.values()):
+        session.close("closed by an administrator", code=1927, message="Connection killed by Fairlead")
+    run_until(world, lambda: client.state == "gone")
+    assert not world.findings
+
+
 @pytest.mark.parametrize("mode", ["fast", "fast_global", "fast_universal", "local", "global", "universal"])
 @pytest.mark.parametrize("seed", range(1, 11))
 def test_a_read_only_transaction_sees_what_was_written_before(seed: int, mode: str) -> None:

@@ -1049,7 +1049,7 @@ class Session(BackendOwner):
             return
         self.closed = True
         self.close_reason = reason
-        in_reply = False
+        in_reply = self.tap is not None and self.tap.has_part()
         for backend in self.backends:
             if backend.pending and backend.head_kind == _K_CLIENT and backend.sent_to_client:
                 in_reply = True
