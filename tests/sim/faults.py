@@ -143,11 +143,12 @@ def maintenance(world: World, rng: random.Random) -> None:
 
 
 def lag(world: World, rng: random.Random) -> None:
-    """A replica falls behind."""
+    """A replica falls behind, and catches up."""
     node = rng.choice(world.nodes)
     seconds = rng.choice((0, 5, 1000, -1))
     world.note("FAULT", f"{node.name} lags {seconds} s")
     world.set_lag(node, seconds)
+    _later(world, rng, DOWN_US, lambda: world.set_lag(node, 0))
 
 
 def rank(world: World, rng: random.Random) -> None:
