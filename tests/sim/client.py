@@ -210,7 +210,7 @@ class Client(Peer):
         if self.visits <= 0 or self.wrong:
             self.done = True
             return
-        self.script_left = self.rng.randint(*STATEMENTS) // 2
+        self.script_left = self.rng.randint(*STATEMENTS) // VISITS_MAX
         self.user = self.rng.choice((self.user, self.user, *USERS))
         self.password = USERS[self.user]
         self.world.clock.after(self.rng.randint(100, 500_000), self.connect)
