@@ -16,6 +16,7 @@ from .network import Peer
 from .server import DATABASES, USERS
 
 if TYPE_CHECKING:
+    from .host import SimHost
     from .world import World
 
 ROWS = 5
@@ -25,8 +26,12 @@ PIPELINED_MAX = 4
 # Pause between two statements, in microseconds; now and then the client thinks for long.
 PAUSE_US = (0, 2_000)
 LONG_PAUSE_US = (10_000, 3_000_000)
-# How often a client whose connection broke logs in again.
+# How often a client whose connection broke logs in again, and how often one comes back that has left.
 RECONNECTS_MAX = 3
+VISITS_MAX = 3
+# Without a fault a statement is answered within this time, beyond what it may wait for, in microseconds.
+REPLY_US = 20_000_000
+TIMED_OUT = "Timed out when waiting for a connection."
 
 
 @dataclass
@@ -51,6 +56,7 @@ class Sent:
     in_trx: bool = False
     # The client's own last write of the row: a causal read shows it or a later one.
     must_see: str = ""
+    sent_at: int = 0
 
 
 @dataclass
@@ -74,7 +80,11 @@ class Client(Peer):
         self.user = rng.choice(("app", "app", "app", "other", "empty"))
         self.password = USERS[self.user]
         self.wrong = rng.random() < 0.03
-        self.script_left = rng.randint(*STATEMENTS)
+        # The worker that serves it.
+        self.host: SimHost = world.hosts[0]
+        # Where connections are kept, there are clients that come and go.
+        self.visits = rng.randint(1, VISITS_MAX) if world.keeps_connections() else 1
+        self.script_left = rng.randint(*STATEMENTS) // self.visits
         self.pipelines = rng.random() < 0.25
         self.slow = rng.random() < 0.15
         self.reconnects = 0
@@ -101,6 +111,8 @@ class Client(Peer):
         self.autocommit = True
         self.unread = 0
         self.stopped_reading = False
+        # It was told that it has waited for too long.
+        self.timed_out = False
         self.capabilities = 0
         self.scramble = b""
         self._waiting = False
@@ -141,13 +153,13 @@ class Client(Peer):
         if self.done:
             return
         if former == "leaving":
-            self.done = True
+            self._has_left()
         elif self.reconnects < RECONNECTS_MAX and self.script_left > 0 and not self.wrong:
             self.reconnects += 1
             self.world.clock.after(self.rng.randint(100, 50_000), self.connect)
         else:
             self.done = True
-        if former not in ("leaving", "refused") and not self.world.disturbed:
+        if former not in ("leaving", "refused") and not self.world.disturbed and not self.timed_out:
             self.world.finding(f"{self.name} lost its connection although nothing had happened: {reason}")
 
     def _forget_open(self) -> None:
@@ -189,8 +201,19 @@ class Client(Peer):
     def _close_left(self) -> None:
         if self.state == "leaving":
             self.state = "gone"
-            self.done = True
+            self._has_left()
             self.hang_up()
+
+    def _has_left(self) -> None:
+        """The connection is over; it may be back with another."""
+        self.visits -= 1
+        if self.visits <= 0 or self.wrong:
+            self.done = True
+            return
+        self.script_left = self.rng.randint(*STATEMENTS) // VISITS_MAX
+        self.user = self.rng.choice((self.user, self.user, *USERS))
+        self.password = USERS[self.user]
+        self.world.clock.after(self.rng.randint(100, 500_000), self.connect)
 
     # -- packets
 
@@ -304,9 +327,13 @@ class Client(Peer):
         )
         if write is not None:
             self.writes.append(write)
+        sent.sent_at = self.world.clock.now
+        outside = self.trx is None and self.autocommit and not any(e.what in _BOUNDARIES for e in self.sent)
         self.sent.append(sent)
         self.world.note(self.name, f"sends {sql}")
-        self.send(fmt.packet(0, payload if payload is not None else b"\x03" + sql.encode()))
+        payload = payload if payload is not None else b"\x03" + sql.encode()
+        self.world.sends(self, payload, outside)
+        self.send(fmt.packet(0, payload))
 
     def _next_statement(self) -> None:
         options = list(_ACTIONS)
@@ -470,6 +497,9 @@ class Client(Peer):
         self.world.note(
             self.name, f"got {reply.kind} {reply.code or ''} {reply.rows[:1]} for {sent.sql[:60]}"
         )
+        waited = self.world.clock.now - sent.sent_at
+        if waited > REPLY_US + self.world.may_wait_us() and not self.world.disturbed:
+            self.world.finding(f"{self.name} has waited {waited // 1000} ms for {sent.sql}")
         if reply.kind == "broken":
             self.world.finding(f"{self.name} got a broken reply to {sent.sql}: {reply.message}")
         elif reply.kind == "error":
@@ -491,6 +521,9 @@ class Client(Peer):
             self._settle_trx("unknown")
         fine = self.world.disturbed or (reply.code == 1792 and self.trx_read_only)
         fine = fine or (sent.what == "kill" and reply.code in (1094, 1927))
+        if reply.code == 1927 and reply.message == TIMED_OUT:
+            waited = self.world.clock.now - sent.sent_at
+            fine = self.timed_out = waited >= self.world.multiplex_timeout_us() > 0
         if not fine:
             self.world.finding(f"{self.name} got error {reply.code} {reply.message} for {sent.sql}")
         if sent.what == "read_temp" and reply.code == 1146:

@@ -1,5 +1,5 @@
 """What goes wrong in a seed: cut and stalled connections, crashed servers, a moved primary, maintenance, lag,
-changes of configuration.
+and what administrators do: pauses, other ranks, changes of configuration.
 
 `plan` schedules it all and says when the last of it has been healed.
 """
@@ -11,8 +11,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fairlead.cluster.board import LAG
-
 if TYPE_CHECKING:
     from .server import Node
     from .world import World
@@ -22,6 +20,8 @@ SPAN_US = 400_000
 # A stalled connection goes on after this time; beyond the limit for connecting, too.
 STALL_US = (1_000, 15_000_000)
 DOWN_US = (10_000, 5_000_000)
+# How long a service is paused, in milliseconds.
+PAUSES_MS = (20, 100, 500, 2_000, 20_000)
 # The monitor notices after this time, in microseconds.
 MONITOR_US = (1_000, 400_000)
 
@@ -30,10 +30,14 @@ def plan(world: World) -> int:
     """Schedule the faults of this seed; the time when everything is well again."""
     rng = random.Random(world.rng.random())
     end = world.clock.now
+    for _ in range(rng.choice((0, 0, 0, 0, 1, 2))):
+        world.clock.after(rng.randint(0, SPAN_US), partial(pause, world, rng))
+        end = world.clock.now + PAUSES_MS[-1] * 1200
     if rng.random() < 0.25:
         return end
+    faults = _PEACEFUL if rng.random() < 0.3 else _FAULTS
     for _ in range(rng.randint(1, 5)):
-        fault = rng.choice(_FAULTS)
+        fault = rng.choice(faults)
         when = rng.randint(0, SPAN_US)
         world.clock.after(when, partial(fault, world, rng))
     return end + SPAN_US + STALL_US[1] + DOWN_US[1] + MONITOR_US[1] * 2
@@ -139,17 +143,39 @@ def maintenance(world: World, rng: random.Random) -> None:
 
 
 def lag(world: World, rng: random.Random) -> None:
-    """A replica falls behind."""
+    """A replica falls behind, and catches up."""
     node = rng.choice(world.nodes)
     seconds = rng.choice((0, 5, 1000, -1))
     world.note("FAULT", f"{node.name} lags {seconds} s")
-    world.board.set_server(node.slot, LAG, seconds)
-    node.lag_us = max(0, seconds) * 1_000_000
+    world.set_lag(node, seconds)
+    _later(world, rng, DOWN_US, lambda: world.set_lag(node, 0))
+
+
+def rank(world: World, rng: random.Random) -> None:
+    """A server gets another rank."""
+    world.set_rank(rng.choice(world.nodes), rng.choice(("primary", "secondary")))
 
 
 def change(world: World, rng: random.Random) -> None:
     """The configuration changes."""
-    world.reconfigure(rng)
+    if rng.random() < 0.7:
+        world.reconfigure(rng)
+    else:
+        world.change_pools(rng)
 
 
-_FAULTS = (cut, cut, reset, reset, stall, crash, crash, move, maintenance, lag, change)
+def pause(world: World, rng: random.Random) -> None:
+    """The service is paused, and goes on by itself or before; the primary may be moved meanwhile."""
+    milliseconds = rng.choice(PAUSES_MS)
+    world.pause(rng, milliseconds)
+    if rng.random() < 0.2:
+        _later(world, rng, (0, milliseconds * 1000), lambda: move(world, rng))
+    if rng.random() < 0.2:
+        _later(world, rng, (0, milliseconds * 1000), lambda: change(world, rng))
+    if rng.random() < 0.6:
+        _later(world, rng, (0, milliseconds * 1200), lambda: world.resume(rng))
+
+
+# What clients must not notice.
+_PEACEFUL = (lag, rank, change)
+_FAULTS = (cut, cut, reset, reset, stall, crash, crash, move, maintenance, lag, lag, rank, change, change)

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fairlead.net.channel import HIGH_WATER_BYTES, LOW_WATER_BYTES, Channel, Handler
 from fairlead.net.poller import Poller
 
 from .clock import Clock
+
+if TYPE_CHECKING:
+    from .server import Node
 
 # Bytes that may be under way or unread in one direction, as a socket buffer would take.
 WINDOW_BYTES = 20_000
@@ -234,6 +237,8 @@ class SimChannel(Channel):
         self.failure: str | None = None
         self.end_reason: str | None = None
         self.deferred = False
+        # The server at the other end, if it is one.
+        self.node: Node | None = None
         wire.ends[side] = self
         wire.streams[side].on_room = self._room
         network.channels.add(self)
@@ -321,6 +326,9 @@ class SimChannel(Channel):
         if self.paused:
             self.paused = False
             self._later()
+
+    def is_quiet(self) -> bool:
+        return not self.closed and not self.inbox and self.end_reason is None
 
     # -- sending
 

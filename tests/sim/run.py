@@ -7,10 +7,12 @@ python -m tests.sim.run --seed 123
 from __future__ import annotations
 
 import argparse
+import logging
 import multiprocessing
 import os
 import sys
 import time
+import traceback
 
 from .world import World
 
@@ -20,7 +22,11 @@ FAILURES_MAX = 20
 
 def one(seed: int) -> tuple[int, list[str]]:
     """Live through a seed."""
-    return seed, World(seed).run()
+    world = World(seed)
+    try:
+        return seed, world.run()
+    except Exception:
+        return seed, [*world.findings, f"a model raised: {traceback.format_exc()}"]
 
 
 def report(seed: int, findings: list[str]) -> str:
@@ -33,8 +39,10 @@ def report(seed: int, findings: list[str]) -> str:
 def replay(seed: int) -> int:
     """Print the transcript of a seed."""
     world = World(seed)
-    findings = world.run()
-    print("\n".join(world.transcript))
+    try:
+        findings = world.run()
+    finally:
+        print("\n".join(world.transcript))
     print(report(seed, findings) if findings else f"seed {seed} passed")
     return 1 if findings else 0
 
@@ -63,6 +71,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="one seed, with its transcript")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
+    # What sessions say is in the transcript.
+    logging.getLogger("fairlead").addHandler(logging.NullHandler())
     if given.seed is not None:
         return replay(given.seed)
     return many(given.first, given.seeds, given.jobs)

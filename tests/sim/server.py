@@ -100,6 +100,8 @@ class ServerConnection(Peer):
         self.queue: list[bytes] = []
         self.busy: Any = None
         self.dead = False
+        # A change of user that waits for the answer to our challenge.
+        self.challenged: fmt.UserRequest | None = None
         self.reset_state()
         self.database = ""
 
@@ -159,6 +161,8 @@ class ServerConnection(Peer):
             if not self.logged_in:
                 self._login(payload)
             else:
+                if self.world.watches_arrivals:
+                    self.world.arrives(self.node, payload)
                 self.queue.append(payload)
                 if self.busy is None:
                     self._next()
@@ -218,6 +222,8 @@ class ServerConnection(Peer):
     # -- commands
 
     def _command(self, payload: bytes) -> bytes:
+        if self.challenged is not None and payload != b"\x01":
+            return self._become(self.challenged, payload, 3)
         handler: Callable[[bytes], bytes] | None = _COMMANDS.get(payload[0])  # type: ignore[assignment]
         if handler is None:
             self.world.finding(f"{self.node.name} got command {payload[0]}")
@@ -250,6 +256,33 @@ class ServerConnection(Peer):
     def _reset(self, payload: bytes) -> bytes:
         self.reset_state()
         return self._ok()
+
+    def _change_user(self, payload: bytes) -> bytes:
+        request = fmt.change_user_request(payload)
+        if self.world.rng.random() < 0.1:
+            # A server may ask for the password with a challenge of its own.
+            self.challenged = request
+            return fmt.packet(1, b"\xfe" + fmt.PLUGIN.encode() + b"\0" + self.scramble + b"\0")
+        return self._become(request, request.token, 1)
+
+    def _become(self, request: fmt.UserRequest, token: bytes, sequence: int) -> bytes:
+        """Another user's connection, as after a login."""
+        self.challenged = None
+        if not self._known(request.user, token):
+            self.world.finding(f"{self.node.name} refused to become {request.user}")
+            self.hang_up()
+            self.ended("refused")
+            return b""
+        self.reset_state()
+        self.user = request.user
+        self.database = request.database
+        return fmt.packet(sequence, fmt.ok(self._status()))
+
+    def is_as_new(self) -> bool:
+        """Whether its state is that of a login, whatever the user and the database."""
+        nothing_set = all(value is None for value in self.variables.values())
+        plain = self.autocommit and self.trx is None and self.sql_mode == "STRICT_TRANS_TABLES"
+        return nothing_set and plain and not (self.temp_tables or self.prepared or self.tracks_gtid)
 
     def _query(self, payload: bytes) -> bytes:
         return self._run(payload[1:].decode(), False)
@@ -424,6 +457,7 @@ _COMMANDS = {
     2: ServerConnection._init_db,
     3: ServerConnection._query,
     14: ServerConnection._ping,
+    17: ServerConnection._change_user,
     22: ServerConnection._prepare,
     23: ServerConnection._execute,
     25: ServerConnection._close,

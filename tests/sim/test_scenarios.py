@@ -9,9 +9,11 @@ import pytest
 
 from fairlead.cluster.board import LAG, V_LAGGING_READS
 from fairlead.routers.readwritesplit import router as readwritesplit
+from fairlead.workers.pauses import open_transactions
 
 from . import wire_format as fmt
 from .client import Client, Sent, Write
+from .host import SimHost
 from .server import Commit
 from .world import World
 
@@ -38,7 +40,7 @@ class Scripted(Client):
             return
         for sql in self.script.pop(0):
             token = sql.split("'")[1] if sql.startswith("SELECT") else ""
-            what = {"SE": "read", "IN": "write", "KI": "kill", "BE": "begin"}[sql[:2]]
+            what = {"SE": "read", "IN": "write", "KI": "kill", "BE": "begin", "ST": "begin"}[sql[:2]]
             what = "big" if "REPEAT" in sql else "names" if sql.startswith("SET") else what
             write = Write(sql.split("'")[1]) if what == "write" else None
             self._send(what, sql, token=token, write=write)
@@ -54,10 +56,24 @@ def world_of(seed: int, servers: int = 2) -> World:
         world = World(seed + 1000 * shift, faults=False)
         if len(world.nodes) == servers and world.service.params.get("master_failure_mode"):
             world.clients = []
+            _make_plain(world)
             return world
     raise AssertionError("no seed has so many servers")
 
 
+def _make_plain(world: World) -> None:
+    """One worker without pools and limits."""
+    del world.hosts[1:]
+    world.board.workers = 1
+    world.disturbed = False
+    for node in world.nodes:
+        world.change_server(node, **_NO_POOLS)
+        world.set_rank(node, "primary")
+    world.ranked_at = [0] * len(world.ranked_at)
+    set_parameters(world, idle_session_pool_time=-1, wait_timeout=0, max_replication_lag=0)
+
+
+_NO_POOLS = {"persistpoolmax": 0, "persistmaxtime": 0, "max_routing_connections": 0}
 _NOTHING_IS_REPEATED = {
     "delayed_retry": False,
     "transaction_replay": False,
@@ -271,6 +287,36 @@ def test_too_large_a_transaction_is_lost_in_the_middle_of_a_result(seed: int) ->
     assert not world.findings
 
 
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_no_error_in_a_result_whose_transaction_is_being_repeated(seed: int) -> None:
+    """The client has a part of it, whatever ends the session while the rest is fetched from elsewhere."""
+    world = world_of(seed)
+    set_parameters(
+        world,
+        transaction_replay=True,
+        transaction_replay_timeout=30_000,
+        master_reconnection=True,
+        master_failure_mode="fail_on_write",
+    )
+    big = "SELECT 'one', REPEAT('x', 150) FROM seq_1_to_400"
+    client = Scripted(world, 1, [["BEGIN"], ["INSERT INTO log VALUES ('a')"], [big]])
+    world.clients = [client]
+    world.disturbed = True
+    client.connect()
+    run_until(world, lambda: len(client.heard) == 2)
+    wire = next(wire for wire in world.network.wires if wire.name.endswith("server1"))
+    wire.streams[1].cut_at = wire.streams[1].delivered + 1_300 * seed
+    wire.streams[1].on_cut = world.nodes[0].crash
+    run_until(world, lambda: not world.nodes[0].up)
+    client.reconnects = 1000
+    client.done = True
+    world.settle(100_000)
+    for session in list(world.sessions.values()):
+        session.close("closed by an administrator", code=1927, message="Connection killed by Fairlead")
+    run_until(world, lambda: client.state == "gone")
+    assert not world.findings
+
+
 @pytest.mark.parametrize("mode", ["fast", "fast_global", "fast_universal", "local", "global", "universal"])
 @pytest.mark.parametrize("seed", range(1, 11))
 def test_a_read_only_transaction_sees_what_was_written_before(seed: int, mode: str) -> None:
@@ -282,7 +328,7 @@ def test_a_read_only_transaction_sees_what_was_written_before(seed: int, mode: s
     world.clients = [client]
     client.connect()
     run_until(world, lambda: len(client.heard) == 1)
-    client.script = [["BEGIN READ ONLY"], ["SELECT 'r', v FROM t WHERE id = 3"]]
+    client.script = [["START TRANSACTION READ ONLY"], ["SELECT 'r', v FROM t WHERE id = 3"]]
     world.ledger.append(Commit("second", 3, world.clock.now))
     if mode not in ("universal", "fast_universal"):
         client.script.insert(0, ["INSERT INTO log VALUES ('third')"])
@@ -357,3 +403,256 @@ def test_a_replica_falls_behind_during_a_read(seed: int, repeat: bool) -> None:
     counted = world.board.sum_service(world.service.slot, V_LAGGING_READS)
     assert counted == 2
     assert not world.findings and client.state == "ready"
+
+
+def two_workers(world: World) -> None:
+    """Give the world another worker."""
+    host = SimHost(world, 1)
+    host.configure(readwritesplit, world.service.params, world.servers)
+    world.hosts.append(host)
+    world.board.workers = 2
+
+
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_a_connection_of_a_client_that_did_not_read_serves_others(seed: int) -> None:
+    """It was stopped for that client; who gets it from the pool hears what the server says."""
+    world = world_of(seed)
+    set_parameters(world, max_slave_connections=1, master_accept_reads=False, lazy_connect=True)
+    for node in world.nodes:
+        world.change_server(node, persistpoolmax=5, persistmaxtime=10_000)
+    slow = Scripted(world, 1, [["SELECT 'a', REPEAT('x', 200) FROM seq_1_to_400"]])
+    client = Scripted(world, 2, [["SELECT 'b', v FROM t WHERE id = 1"]])
+    world.clients = [slow, client]
+    slow.connect()
+    run_until(world, lambda: bool(slow.sent))
+    slow.stopped_reading = True
+    session = world.sessions[slow.session_id]
+    while session.expecting or not slow.unread:
+        if not world.clock.step():
+            # The server was stopped before its last bytes: it goes on when the client reads a little.
+            slow._read_on()
+            slow.stopped_reading = True
+    slow.done = world.disturbed = True
+    slow.send(fmt.packet(0, b"\x01"))
+    run_until(world, lambda: session.closed)
+    client.connect()
+    began = world.clock.now
+    run_until(world, lambda: bool(client.heard))
+    assert world.clock.now - began < 1_000_000
+    assert not world.findings
+
+
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_a_connection_that_is_being_reset_counts_in_all_workers(seed: int) -> None:
+    """No other worker takes it for a free place on the server."""
+    world = world_of(seed)
+    set_parameters(world, lazy_connect=True)
+    two_workers(world)
+    primary = world.nodes[0]
+    world.change_server(primary, persistpoolmax=5, persistmaxtime=10_000, max_routing_connections=1)
+    first = Scripted(world, 1, [["INSERT INTO log VALUES ('a')"]])
+    second = Scripted(world, 2, [["INSERT INTO log VALUES ('b')"]])
+    world.clients = [first, second]
+    world.disturbed = True
+    first.connect()
+    run_until(world, lambda: bool(first.heard))
+    stalled = next(wire for wire in world.network.wires if wire.name.endswith(primary.name))
+    for stream in stalled.streams:
+        stream.stalled_until = world.clock.now + 3_000_000
+    first.leave(True)
+    run_until(world, lambda: not world.sessions)
+    others = [host for host in world.hosts if host is not first.host]
+    world.hosts = others
+    second.reconnects = 1000
+    second.connect()
+    run_until(world, lambda: second.state == "gone" or bool(second.heard))
+    assert not world.findings
+
+
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_the_primary_may_lag(seed: int) -> None:
+    """It may replicate from elsewhere: max_replication_lag is about replicas."""
+    world = world_of(seed)
+    set_parameters(world, max_replication_lag=2_000, master_reconnection=False, lazy_connect=False)
+    client = Scripted(world, 1, [["INSERT INTO log VALUES ('a')"]])
+    world.clients = [client]
+    client.connect()
+    run_until(world, lambda: len(client.heard) == 1)
+    world.set_lag(world.nodes[0], 1000)
+    client.script = [["SELECT 'b', v FROM t WHERE id = 1"], ["INSERT INTO log VALUES ('c')"]]
+    client._pause()
+    run_until(world, lambda: len(client.heard) == 3 or client.state == "gone")
+    assert client.state == "ready"
+    assert not world.findings
+
+
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_the_primary_answers_where_no_replica_can_whatever_its_rank(seed: int) -> None:
+    """The replicas are of the better rank, and too far behind."""
+    world = world_of(seed)
+    set_parameters(world, max_replication_lag=2_000, master_accept_reads=False, lazy_connect=True)
+    world.set_rank(world.nodes[0], "secondary")
+    world.set_lag(world.nodes[1], 1000)
+    client = Scripted(world, 1, [["SELECT 'a', v FROM t WHERE id = 1"]])
+    world.clients = [client]
+    client.connect()
+    run_until(world, lambda: bool(client.heard) or client.state == "gone")
+    assert client.heard and client.heard[0][1].rows[0][1] == "server1"
+    assert not world.findings
+
+
+@pytest.mark.parametrize(
+    ("command", "causal"),
+    [
+        ("SET NAMES utf8mb4", "none"),
+        ("COM_PING", "none"),
+        ("COM_RESET_CONNECTION", "none"),
+        ("COM_RESET_CONNECTION", "local"),
+        ("CLOSE", "none"),
+    ],
+)
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_who_lent_its_connection_waits_for_it_only_when_it_needs_it(
+    seed: int, command: str, causal: str
+) -> None:
+    """A copy of a session command is no need: the connection begins with it when it is opened."""
+    world = world_of(seed)
+    set_parameters(
+        world,
+        idle_session_pool_time=0,
+        multiplex_timeout=1_000,
+        lazy_connect=False,
+        master_accept_reads=False,
+        causal_reads=causal,
+    )
+    world.change_server(world.nodes[1], max_routing_connections=1)
+    read = "SELECT 'a', v FROM t WHERE id = 1"
+    lender = Scripted(world, 1, [[read]])
+    keeper = Scripted(world, 2, [["START TRANSACTION READ ONLY"], [read]])
+    world.clients = [lender, keeper]
+    world._tick()
+    lender.connect()
+    run_until(world, lambda: len(lender.heard) == 1)
+    if command == "CLOSE":
+        lender._send("prepare", "SELECT ?, v FROM t WHERE id = ?", b"\x16SELECT ?, v FROM t WHERE id = ?")
+        run_until(world, lambda: len(lender.heard) == 2)
+    keeper.connect()
+    run_until(world, lambda: len(keeper.heard) == 2)
+    if command == "CLOSE":
+        lender.send(fmt.packet(0, b"\x19" + min(lender.prepared).to_bytes(4, "little")))
+    else:
+        payload = {"COM_PING": b"\x0e", "COM_RESET_CONNECTION": b"\x1f"}.get(command)
+        lender._send("names", command, payload)
+        run_until(world, lambda: lender.heard[-1][0] == command)
+    world.settle(5_000_000)
+    assert lender.state == "ready"
+    keeper.leave(True)
+    lender.script = [["SELECT 'b', v FROM t WHERE id = 1"]]
+    lender._pause()
+    run_until(world, lambda: lender.heard[-1][1].rows[:1] != [] and lender.heard[-1][1].rows[0][0] == "b")
+    assert not world.findings
+
+
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_sessions_that_wait_for_each_other_s_connections_get_them(seed: int) -> None:
+    """One that waits for a server does not need what it has on another."""
+    world = world_of(seed)
+    set_parameters(
+        world,
+        idle_session_pool_time=200,
+        multiplex_timeout=3_000,
+        lazy_connect=True,
+        master_accept_reads=False,
+    )
+    for node in world.nodes:
+        world.change_server(node, max_routing_connections=1)
+    read, write = "SELECT 'a', v FROM t WHERE id = 1", "INSERT INTO log VALUES ('w')"
+    reader, writer = Scripted(world, 1, [[read]]), Scripted(world, 2, [[write]])
+    world.clients = [reader, writer]
+    world._tick()
+    for client in (reader, writer):
+        client.connect()
+    run_until(world, lambda: bool(reader.heard and writer.heard))
+    for client, sql in ((reader, write), (writer, read)):
+        client.script = [[sql]]
+        client._go_on()
+    run_until(world, lambda: len(reader.heard) == len(writer.heard) == 2)
+    assert all(reply.kind != "error" for client in (reader, writer) for _, reply in client.heard)
+    assert not world.findings
+
+
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_a_connection_from_before_a_change_of_its_server_makes_room(seed: int) -> None:
+    """It is not given to others, but the place that it has is."""
+    world = world_of(seed)
+    set_parameters(world, idle_session_pool_time=0, multiplex_timeout=3_000, lazy_connect=True)
+    world.change_server(world.nodes[0], max_routing_connections=1)
+    first, second = (Scripted(world, n, [[f"INSERT INTO log VALUES ('k{n}')"]]) for n in (1, 2))
+    world.clients = [first, second]
+    world._tick()
+    first.connect()
+    run_until(world, lambda: bool(first.heard))
+    world.settle(1_000)
+    world.set_rank(world.nodes[0], "secondary")
+    second.connect()
+    run_until(world, lambda: bool(second.heard))
+    assert second.heard[0][1].kind == "ok"
+    assert not world.findings
+
+
+@pytest.mark.parametrize("seed", range(1, 11))
+@pytest.mark.parametrize("resumed", [True, False])
+def test_who_logs_in_while_the_configuration_changes_is_paused_like_the_others(
+    seed: int, resumed: bool
+) -> None:
+    """A session that began with the former configuration knows of the pauses of the present one."""
+    world = world_of(seed)
+    host = world.hosts[0]
+    client = Scripted(world, 1, [["SELECT 'k1x1', v FROM t WHERE id = 1"]])
+    world.clients = [client]
+    if resumed:
+        host.pause(60_000)
+    client.connect()
+    host.configure(readwritesplit, world.service.params, world.servers)
+    if resumed:
+        host.resume()
+        run_until(world, lambda: bool(client.heard))
+    else:
+        host.pause(3_000)
+        world.watches_arrivals = True
+        began = world.clock.now
+        run_until(world, lambda: bool(client.heard))
+        assert world.clock.now - began >= 3_000_000
+    assert not world.findings
+
+
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_a_switchover_during_a_pause_is_not_noticed(seed: int) -> None:
+    """Sessions that are in no transaction wait for the new primary, and nobody gets an error."""
+    world = world_of(seed, servers=3)
+    set_parameters(world, master_reconnection=True, master_failure_mode="fail_on_write", wait_timeout=4_000)
+    writes = [[f"INSERT INTO log VALUES ('k{number}')"] for number in range(60)]
+    client = Scripted(world, 1, [["SET @a = 'k1x1'"], *writes])
+    other = Scripted(world, 2, [[f"SELECT 'r{number}', v FROM t WHERE id = 1"] for number in range(9000)])
+    world.clients = [client, other]
+    world._tick()
+    for each in world.clients:
+        each.connect()
+    run_until(world, lambda: len(client.heard) > 5)
+    host = world.hosts[0]
+    host.pause(60_000)
+    run_until(world, lambda: not open_transactions(host.service))
+    former, chosen = world.nodes[:2]
+    former.is_primary = False
+    for connection in list(former.connections.values()):
+        connection.killed(False)
+    world.settle(1_000)
+    world.set_status(former, world.status_of(former))
+    world.settle(5_500_000)
+    chosen.is_primary = True
+    world.set_status(chosen, world.status_of(chosen))
+    host.resume()
+    run_until(world, lambda: len(client.heard) == 61)
+    assert not world.findings
+    assert [commit.token for commit in world.ledger] == [f"k{number}" for number in range(60)]
+    assert all(reply.kind != "error" for each in (client, other) for _, reply in each.heard)

@@ -11,10 +11,13 @@ import pytest
 from fairlead.cluster.board import S_CONNECTIONS
 from fairlead.protocol.constants import COM_QUERY
 from fairlead.routers.readwritesplit.router import RwsSession
+from fairlead.routers.readwritesplit.select import Candidates
 from fairlead.session.backend import K_CLIENT
 from fairlead.session.history import History
 from fairlead.session.session import Session
 from fairlead.session.statement import Statement
+from fairlead.workers.pauses import Pauses
+from fairlead.workers.pool import Idle, Pool
 
 from .run import report
 from .world import World
@@ -39,12 +42,13 @@ def test_seeds(first: int) -> None:
 
 
 def test_a_seed_decides_everything() -> None:
-    first = World(7)
-    first.run()
-    second = World(7)
-    second.run()
-    assert first.transcript == second.transcript
-    assert len(first.transcript) > 20
+    for seed in range(1, 21):
+        first = World(seed)
+        first.run()
+        second = World(seed)
+        second.run()
+        assert first.transcript == second.transcript
+        assert len(first.transcript) > 10
 
 
 def found_out(breaks: Callable[[World], None], *words: str) -> bool:
@@ -59,7 +63,8 @@ def found_out(breaks: Callable[[World], None], *words: str) -> bool:
 
 def with_router(world: World, broken: type[RwsSession]) -> None:
     """Make the sessions of a world use this router."""
-    world.service.factory = broken
+    for host in world.hosts:
+        host.service.factory = broken
 
 
 class RepeatsWrites(RwsSession):
@@ -132,7 +137,8 @@ def test_a_gauge_that_is_not_lowered_is_noticed() -> None:
 
         # One in ten decrements of the number of connections gets lost.
         lost = [0]
-        original = world.backend_closed
+        host = world.hosts[0]
+        original = host.backend_closed
 
         def backend_closed(backend: Any) -> None:
             lost[0] += 1
@@ -140,7 +146,7 @@ def test_a_gauge_that_is_not_lowered_is_noticed() -> None:
                 add(backend.counters + S_CONNECTIONS, 1)
             original(backend)
 
-        world.backend_closed = backend_closed  # type: ignore[method-assign]
+        host.backend_closed = backend_closed  # type: ignore[method-assign]
 
     assert found_out(breaks, "connections' is")
 
@@ -165,3 +171,89 @@ def test_a_reply_kept_back_is_noticed() -> None:
         with_router(world, Swallows)
 
     assert found_out(breaks, "hangs in state")
+
+
+def with_pool(world: World, broken: type[Pool]) -> None:
+    """Make the workers of a world use this pool."""
+    for host in world.hosts:
+        host.pool = broken(host)
+
+
+def test_a_pool_that_does_not_reset_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reset(idle: Idle) -> None:
+        idle.channel.handler = idle
+        idle.clean = True
+        idle.pool.has_agreed(idle)
+
+    monkeypatch.setattr(Idle, "reset", reset)
+    assert found_out(lambda world: None, "not as after the login", " says ", "but its connection to")
+
+
+def test_state_that_is_not_brought_along_is_noticed() -> None:
+    """A session whose connections were lent begins anew on others, and forgets what it was."""
+
+    class Lends(Pool):
+        def keep(self, session: Any, backend: Any, *, lent: bool = False) -> bool:
+            kept = super().keep(session, backend, lent=lent)
+            if kept and lent:
+                session.history.entries.clear()
+            return kept
+
+    assert found_out(lambda world: with_pool(world, Lends), "but its connection to", " says ")
+
+
+def test_a_limit_that_is_not_kept_is_noticed() -> None:
+    class Generous(Pool):
+        def is_full(self, server: Any) -> bool:
+            return False
+
+    assert found_out(lambda world: with_pool(world, Generous), "and its limit is")
+
+
+def test_one_who_waits_for_a_connection_in_vain_is_noticed() -> None:
+    class Forgets(Pool):
+        def wait(self, session: Any, backend: Any, now_us: int) -> None:
+            """Nobody waits."""
+
+    assert found_out(lambda world: with_pool(world, Forgets), "hangs in state")
+
+
+def test_a_pause_that_lets_sessions_through_is_noticed() -> None:
+    """Only new sessions are held back."""
+
+    def breaks(world: World) -> None:
+        class Leaky(Pauses):
+            def pause(self, service: Any, timeout_ms: int, now_ms: int) -> None:
+                super().pause(service, timeout_ms, now_ms)
+                for session in service.sessions:
+                    session.pausing = False
+
+        for host in world.hosts:
+            host.pauses = Leaky(host.board, host.worker, host.loop)
+
+    assert found_out(breaks, "although the service is paused")
+
+
+def test_a_pause_without_end_is_noticed() -> None:
+    def breaks(world: World) -> None:
+        class Endless(Pauses):
+            def resume(self, service: Any) -> None:
+                service.standing.paused = False
+
+        for host in world.hosts:
+            host.pauses = Endless(host.board, host.worker, host.loop)
+
+    assert found_out(breaks, "hangs in state", "although the pause has ended")
+
+
+def test_reads_on_servers_of_another_rank_are_noticed() -> None:
+    class Anywhere(RwsSession):
+        def __init__(self, session: Session, service: Any) -> None:
+            super().__init__(session, service)
+            self.candidates = EveryRank(session.board, session.backends, service.router_config)
+
+    class EveryRank(Candidates):
+        def current_rank(self, master: Any) -> int:
+            return 2
+
+    assert found_out(lambda world: with_router(world, Anywhere), "and it got")

@@ -119,6 +119,20 @@ def build_login(capabilities: int, user: str, token: bytes, database: str) -> by
     return payload + PLUGIN.encode() + b"\0"
 
 
+@dataclass
+class UserRequest:
+    user: str
+    token: bytes
+    database: str
+
+
+def change_user_request(payload: bytes) -> UserRequest:
+    user, rest = payload[1:].split(b"\0", 1)
+    size = rest[0]
+    token, rest = rest[1 : 1 + size], rest[1 + size :]
+    return UserRequest(user.decode(), token, rest.split(b"\0", 1)[0].decode())
+
+
 def build_change_user(user: str, token: bytes, database: str) -> bytes:
     payload = b"\x11" + user.encode() + b"\0" + bytes((len(token),)) + token + database.encode() + b"\0"
     return payload + (8).to_bytes(2, "little") + PLUGIN.encode() + b"\0"

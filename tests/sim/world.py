@@ -1,7 +1,7 @@
 """One simulated world: Fairlead's sessions between modelled clients and servers, driven by one seed.
 
-The world is the sessions' `Host` (what a worker's data plane is in earnest), the monitor that writes the
-status board, and the place where faults happen. What the checkers and models find is collected in
+The world is what the workers (`host.py`) share: the servers, the configuration, the monitor that writes the
+status board; and it is the place where faults happen. What the checkers and models find is collected in
 `findings`; an empty list means that the seed passed.
 
 Invariant: everything that happens is decided by the seed; nothing here reads a real clock or a socket.
@@ -10,58 +10,59 @@ Invariant: everything that happens is decided by the seed; nothing here reads a 
 from __future__ import annotations
 
 import random
+import re
 import traceback
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
-from fairlead.accounts.model import Account, AccountSet
 from fairlead.cluster import gtid
 from fairlead.cluster.board import (
     LAG,
     P_CELLS,
     RANK,
     S_ACTIVE,
+    S_CELLS,
     S_CONNECTIONS,
+    S_POOLED,
+    S_WAITING,
     SERVER_GTIDS,
     STATUS,
     V_CELLS,
+    V_PAUSED_UNTIL_MS,
     V_SESSIONS,
+    V_WAITING,
     Board,
     server_index,
     worker_pair_index,
     worker_server_index,
     worker_service_index,
 )
-from fairlead.cluster.defs import ListenerDef, ServerDef, ServerFacts, ServiceDef
+from fairlead.cluster.defs import ServerDef, ServerFacts
 from fairlead.cluster.status import MAINT, MASTER, RUNNING, SLAVE
 from fairlead.config.params import defaults
-from fairlead.net.params import LISTENER_PARAMS
+from fairlead.monitors.derived import RANKS
 from fairlead.protocol.constants import CLIENT_MYSQL
-from fairlead.protocol.handshake import Greeting, GreetingTemplate
 from fairlead.routers.readconnroute import router as readconnroute
 from fairlead.routers.readconnroute.params import PARAMS as RCR_PARAMS
 from fairlead.routers.readwritesplit import router as readwritesplit
 from fairlead.routers.readwritesplit.params import PARAMS as RWS_PARAMS
 from fairlead.routers.readwritesplit.params import imply
-from fairlead.session.client import ClientConnection
-from fairlead.session.kill import KillOrder, matches
-from fairlead.session.listener import ListenerRuntime
-from fairlead.session.login import Login
 from fairlead.session.params import SERVICE_PARAMS
 from fairlead.session.ports import Server
 from fairlead.session.service import ServiceRuntime
 from fairlead.session.session import Session
 from fairlead.sql.classifier import Classifier
-from fairlead.workers.deadlines import Deadlines
+from fairlead.workers.pool import pools
 
 from . import wire_format as fmt
-from .checkers import check_everything
-from .client import Client
+from .checkers import check_arrival, check_everything
+from .client import PIPELINED_MAX, Client
 from .clock import Clock
 from .faults import plan
-from .network import Network, SimChannel, Wire
-from .server import DATABASES, USERS, Commit, Node, ServerConnection
+from .host import SimHost
+from .network import Network, SimChannel
+from .server import Commit, Node
 
 # The board is shared by all worlds of a process: making one is dear.
 _BOARD: list[Board] = []
@@ -71,27 +72,47 @@ PATIENCE_US = 120_000_000
 SERVERS_MAX = 4
 # Clients of a world, at most.
 CLIENTS_MAX = 6
+# Workers of a world, at most.
+WORKERS_MAX = 2
 # Lines of the transcript that are kept.
 TRANSCRIPT_MAX = 20_000
 
 
-def _board() -> Board:
+_TOKEN = re.compile(rb"k\d+x\d+")
+
+
+class Origin(NamedTuple):
+    """Where a statement comes from: the client, when it sent it, and whether that was outside of
+    a transaction.
+    """
+
+    client: Client
+    when: int
+    outside: bool
+
+
+def _board(workers: int) -> Board:
     if not _BOARD:
-        _BOARD.append(Board.create(1))
+        _BOARD.append(Board.create(WORKERS_MAX))
     board = _BOARD[0]
+    board.workers = workers
     for slot in range(SERVERS_MAX):
         board.reset_server(slot)
-        for cell in range(P_CELLS):
-            board.set(worker_pair_index(0, 0, slot, cell), 0)
-    for cell in range(V_CELLS):
-        board.set(worker_service_index(0, 0, cell), 0)
+    for worker in range(WORKERS_MAX):
+        for slot in range(SERVERS_MAX):
+            _clear(board, worker_server_index(worker, slot, 0), S_CELLS)
+            _clear(board, worker_pair_index(worker, 0, slot, 0), P_CELLS)
+        _clear(board, worker_service_index(worker, 0, 0), V_CELLS)
     return board
+
+
+def _clear(board: Board, first: int, count: int) -> None:
+    for index in range(first, first + count):
+        board.set(index, 0)
 
 
 class World:
     """`run` lives through the seed; `findings` tells what was wrong."""
-
-    worker = 0
 
     def __init__(self, seed: int, faults: bool = True) -> None:
         self.seed = seed
@@ -107,36 +128,100 @@ class World:
         # A client sees its own writes on whatever server reads.
         self.causal = False
         self.faults = faults
-        self.board = _board()
-        self.globals: dict[str, Any] = {}
+        # The statements of clients by their tokens, and whether anybody asks where they arrive.
+        self.sent: dict[bytes, Origin] = {}
+        self.watches_arrivals = False
+        # When rank and lag of a server changed last, by slot.
+        self.ranked_at = [0] * SERVERS_MAX
+        self.lagged_at = [0] * SERVERS_MAX
+        # How long sessions may have been paused, together, in microseconds.
+        self.paused_us = 0
+        self.board = _board(2 if self.rng.random() < 0.25 else 1)
         self.classifier = Classifier(1 << 16)
-        self.sessions: dict[int, Session] = {}
-        self.deadlines = Deadlines()
         self.over = False
         self._last_session = 0
         self._make_servers()
+        self.hosts = [SimHost(self, worker) for worker in range(self.board.workers)]
         self._make_service()
         self.clients = [
             Client(self, number, random.Random(self.rng.random()))
             for number in range(1, self.rng.randint(1, CLIENTS_MAX) + 1)
         ]
 
+    @property
+    def sessions(self) -> dict[int, Session]:
+        """The sessions of all workers."""
+        if len(self.hosts) == 1:
+            return self.hosts[0].sessions
+        return {number: session for host in self.hosts for number, session in host.sessions.items()}
+
+    @property
+    def service(self) -> ServiceRuntime:
+        """The service as the first worker knows it."""
+        return self.hosts[0].service
+
     # -- what there is
 
     def _make_servers(self) -> None:
-        count = self.rng.randint(1, SERVERS_MAX)
+        rng = self.rng
+        count = rng.randint(1, SERVERS_MAX)
         self.nodes: list[Node] = []
         self.servers: list[Server] = []
+        params = {"port": 3306, "rank": "primary", **self._choose_pooling()}
+        ranked = rng.random() < 0.15
         for slot in range(count):
             name = f"server{slot + 1}"
+            rank = rng.choice(("primary", "secondary")) if ranked else "primary"
             self.nodes.append(Node(self, name, slot, slot == 0))
-            server = Server(ServerDef(name, slot, {"address": name, "port": 3306}))
+            server = Server(ServerDef(name, slot, {**params, "address": name, "rank": rank}))
             server.facts = ServerFacts(name, "10.11.6-MariaDB", fmt.SERVER_CAPABILITIES | CLIENT_MYSQL)
+            server.pools = pools(server.definition.params)
             self.servers.append(server)
-            self.board.set_server(slot, RANK, 1)
+            self.board.set_server(slot, RANK, RANKS[rank])
             self.board.set_server(slot, STATUS, RUNNING | (MASTER if slot == 0 else SLAVE))
             self.board.set_server(slot, LAG, 0)
-            self.nodes[slot].lag_us = 0 if slot == 0 else self.rng.choice((0, 1_000, 500_000))
+            self.nodes[slot].lag_us = 0 if slot == 0 else rng.choice((0, 1_000, 500_000))
+        self.watches_arrivals = ranked
+
+    def _choose_pooling(self) -> dict[str, Any]:
+        """Whether servers have pools and limits."""
+        rng = self.rng
+        params = {"persistpoolmax": 0, "persistmaxtime": 0, "max_routing_connections": 0}
+        if rng.random() < 0.4:
+            params["persistpoolmax"] = rng.choice((1, 2, 5, 20))
+            params["persistmaxtime"] = rng.choice((1_000, 3_000, 10_000))
+        if rng.random() < 0.3:
+            params["max_routing_connections"] = rng.choice((1, 2, 3, 5))
+        return params
+
+    def _choose_sharing(self, params: dict[str, Any]) -> None:
+        """Whether sessions lend their connections; without, a limit turns them away."""
+        rng = self.rng
+        if rng.random() < 0.1 or (self.is_limited() and rng.random() < 0.85):
+            params["idle_session_pool_time"] = rng.choice((0, 0, 5, 200))
+        params["multiplex_timeout"] = rng.choice((1_000, 3_000, 10_000))
+        # A session that a pause or a wait holds back is not idle.
+        params["wait_timeout"] = rng.choice((0, 0, 15_000))
+        if self.is_limited() and params["idle_session_pool_time"] < 0:
+            self.disturbed = True
+
+    def is_limited(self) -> bool:
+        """Whether there is a limit to the connections of a server."""
+        return any(server.definition.params["max_routing_connections"] for server in self.servers)
+
+    def keeps_connections(self) -> bool:
+        """Whether connections go from session to session."""
+        return any(server.pools for server in self.servers)
+
+    def multiplex_timeout_us(self) -> int:
+        """How long a session waits for a connection; 0: it does not."""
+        params = self.service.params
+        return int(params["multiplex_timeout"]) * 1000 if int(params["idle_session_pool_time"]) >= 0 else 0
+
+    def may_wait_us(self) -> int:
+        """What may hold a statement up although nothing is wrong."""
+        catches_up = int(self.service.params["causal_reads_timeout"]) * 1000 if self.causal else 0
+        return 2 * self.multiplex_timeout_us() + self.paused_us + PIPELINED_MAX * catches_up
 
     def _make_service(self) -> None:
         rng = self.rng
@@ -144,6 +229,7 @@ class World:
             params = defaults(SERVICE_PARAMS, RCR_PARAMS)
             params["router_options"] = ("master",)
             self._router: Any = readconnroute
+            self._choose_sharing(params)
             self._configure(params, self.servers)
             return
         self._router = readwritesplit
@@ -167,8 +253,15 @@ class World:
                 "least_behind_master",
             )
         )
+        self._choose_lag_limit(params)
         self._choose_repetition(params)
+        self._choose_sharing(params)
         self._configure(params, self.servers)
+
+    def _choose_lag_limit(self, params: dict[str, Any]) -> None:
+        params["max_replication_lag"] = self.rng.choice((0, 0, 0, 2_000, 10_000))
+        if params["max_replication_lag"]:
+            self.watches_arrivals = True
 
     def _choose_repetition(self, params: dict[str, Any]) -> None:
         """Retries, replay, optimistic transactions and causal reads."""
@@ -192,17 +285,9 @@ class World:
         imply(params)
 
     def _configure(self, params: dict[str, Any], targets: list[Server]) -> None:
-        """Give the service these parameters and targets; sessions keep what they began with."""
-        names = tuple(server.name for server in targets)
-        runtime = ServiceRuntime(ServiceDef("Split", 0, "readwritesplit", params, names))
-        runtime.targets = list(targets)
-        runtime.factory = self._router.make_session
-        runtime.router_config = self._router.make_config(params)
-        runtime.accounts = _accounts()
-        runtime.accounts_loaded = True
-        self.service = runtime
-        self.listener = ListenerRuntime(ListenerDef("Listener", "Split", defaults(LISTENER_PARAMS)), runtime)
-        self.deadlines.configured()
+        """Give the service these parameters and targets, in all workers."""
+        for host in self.hosts:
+            host.configure(self._router, params, targets)
 
     # -- life
 
@@ -232,7 +317,8 @@ class World:
     def _tick(self) -> None:
         if not self.over:
             self.clock.after(1_000_000, self._tick)
-        self._guarded(lambda: self.deadlines.tick(self.sessions, self.clock.now))
+        for host in self.hosts:
+            host.tick()
         for node in self.nodes:
             gtid.write(self.board, server_index(node.slot, SERVER_GTIDS), {0: (1, node.position())})
 
@@ -253,8 +339,8 @@ class World:
         self.note("FINDING", text)
         self.findings.append(text)
 
-    def _guarded(self, action: Callable[[], object]) -> None:
-        """Run product code from outside of a channel."""
+    def guarded(self, action: Callable[[], object]) -> None:
+        """Run product code from outside of a channel: what it raises is a finding."""
         self.network.poller.now_us = self.clock.now
         try:
             action()
@@ -267,24 +353,29 @@ class World:
     # -- the models' side
 
     def connect_client(self, client: Client) -> None:
-        """A client connects to the listener."""
+        """A client connects to the listener of one of the workers."""
         wire = self.network.wire(client.name)
         client.wire, client.side = wire, 0
         wire.ends[0] = client
+        client.host = host = self.rng.choice(self.hosts) if len(self.hosts) > 1 else self.hosts[0]
         self.note(client.name, "connects")
-        self._guarded(lambda: self._accept(wire))
+        self.guarded(lambda: host.accept(wire))
 
-    def _accept(self, wire: Wire) -> None:
+    def next_session(self) -> int:
+        """A number for a session."""
         self._last_session += 1
-        connection = ClientConnection(self, self.listener, self._last_session)
-        channel = SimChannel(self.network, connection, wire, 1, False)
-        session = Session(self, self.service, self._last_session, connection, channel)
-        session.listener = self.listener
-        session.remote = "10.0.0.1"
-        session.remote_port = 4000
-        channel.high_water, channel.low_water = 8_192, 1_024
-        self.deadlines.login_begins(connection)
-        connection.begin(channel, session, Login(connection, session))
+        return self._last_session
+
+    def sends(self, client: Client, payload: bytes, outside: bool) -> None:
+        """A client sends a command."""
+        for token in _TOKEN.findall(payload):
+            self.sent[token] = Origin(client, self.clock.now, outside)
+
+    def arrives(self, node: Node, payload: bytes) -> None:
+        """A command has reached a server."""
+        for token in _TOKEN.findall(payload):
+            if token in self.sent:
+                check_arrival(self, node, payload, self.sent[token])
 
     def commit(self, writes: list[tuple[str, int]]) -> None:
         """The primary commits."""
@@ -301,154 +392,6 @@ class World:
         ready = [client for client in self.clients if client.state == "ready"]
         return rng.choice(ready) if ready else None
 
-    # -- Host: servers
-
-    def connect(self, session: Session, backend: Any) -> None:
-        """Open a connection to a server; it is refused when the server is down."""
-        node = self.nodes[backend.slot]
-        wire = self.network.wire(f"s{session.id}-{node.name}")
-        channel = SimChannel(self.network, backend, wire, 0, True)
-        channel.high_water, channel.low_water = 8_192, 1_024
-        backend.opened(channel)
-        self.deadlines.opening(session, backend)
-        server = ServerConnection(node, self.rng)
-        server.wire, server.side = wire, 1
-        wire.ends[1] = server
-        delay = self.rng.randint(20, 500)
-
-        def established() -> None:
-            if channel.closed:
-                return
-            if not node.up:
-                wire.reset("connection refused")
-                return
-            channel.opened()
-            server.connected()
-
-        self.clock.after(delay, established)
-
-    def open_later(self, session: Session) -> None:
-        """As a worker does, after 10 ms."""
-        self.clock.after(10_000, lambda: None if session.closed else self._guarded(session.open_planned))
-
-    def start_tls(self, session: Session, backend: Any) -> None:
-        """There is no TLS here."""
-        raise NotImplementedError
-
-    def keep(self, session: Session, backend: Any) -> bool:
-        return False
-
-    def session_idle(self, session: Session) -> None:
-        """Connections are not shared here."""
-
-    def backend_closed(self, backend: Any) -> None:
-        """A server connection was closed."""
-        self.deadlines.backend_closed(backend)
-
-    def backend_refused(self, backend: Any) -> None:
-        """A server refused a login: the models know all users."""
-        if self.nodes[backend.slot].full:
-            return
-        self.finding(f"{backend.server.name} refused a login")
-
-    def server_blocks_us(self, server: Server, message: str) -> None:
-        """Models do not block."""
-
-    # -- Host: clients
-
-    def scramble(self) -> bytes:
-        """20 bytes without NUL."""
-        return bytes(self.rng.randint(33, 126) for _ in range(20))
-
-    def wall_clock(self) -> float:
-        """Seconds."""
-        return self.clock.now / 1e6
-
-    def call_later(self, milliseconds: int, callback: Callable[[], None]) -> Any:
-        """Later."""
-        return self.clock.after(milliseconds * 1000, lambda: self._guarded(callback))
-
-    def greeting(self, listener: ListenerRuntime) -> GreetingTemplate:
-        """What a client is greeted with."""
-        capabilities = fmt.SERVER_CAPABILITIES | CLIENT_MYSQL
-        return GreetingTemplate(Greeting("5.5.5-10.11.6-MariaDB", 0, bytes(20), capabilities))
-
-    def login_variables(self, listener: ListenerRuntime, session: Session) -> dict[str, str]:
-        """Nothing is reported."""
-        return {}
-
-    def resolves_names(self) -> bool:
-        """No."""
-        return False
-
-    def resolve_name(self, address: str, callback: Callable[[str | None], None]) -> None:
-        """Nobody has a name."""
-        self.clock.after(100, lambda: self._guarded(lambda: callback(None)))
-
-    def login_failed(self, service: ServiceRuntime, session: Session, user: str, *, known: bool) -> None:
-        """Somebody typed a wrong password."""
-
-    def reload_accounts(self, service: ServiceRuntime, callback: Callable[[], None]) -> None:
-        """The accounts are as they were."""
-        self.clock.after(2_000, lambda: self._guarded(callback))
-
-    def accounts_doubtful(self, service: ServiceRuntime) -> None:
-        """They are not."""
-
-    def admit(self, session: Session) -> str:
-        """There is always room."""
-        self.deadlines.login_ends(session.connection)
-        self.sessions[session.id] = session
-        return ""
-
-    def start_client_tls(self, connection: ClientConnection) -> None:
-        """There is no TLS here."""
-        raise NotImplementedError
-
-    def client_gone(self, connection: ClientConnection) -> None:
-        """A client's channel is closed."""
-        self.deadlines.client_gone(connection)
-        session = connection.session
-
-        def dismantle() -> None:
-            if session is not None:
-                session.dismantle()
-            connection.channel = None
-
-        self.clock.after(0, lambda: self._guarded(dismantle))
-
-    def session_closed(self, session: Session) -> None:
-        """A session has ended."""
-        self.note(f"session{session.id}", f"ends: {session.close_reason}")
-        connection = session.connection
-        if connection.channel is not None and connection.channel.finishing:
-            self.deadlines.goodbye(connection, self.clock.now)
-        self.sessions.pop(session.id, None)
-
-    def log(self, level: int, text: str, session: Session | None) -> None:
-        """The log goes into the transcript."""
-        self.note(f"session{session.id}" if session is not None else "log", text)
-
-    # -- Host: KILL
-
-    def forward_kill(self, order: KillOrder, session: Session) -> None:
-        """Kill on the servers, then the session; then the one who asked hears of it."""
-        victims = [each for each in self.sessions.values() if matches(order, each)]
-        for victim in victims:
-            victim.kill_message = "Connection was killed"
-            for backend in victim.backends:
-                if backend.thread_id:
-                    node, thread = self.nodes[backend.slot], backend.thread_id
-                    self.clock.after(self.rng.randint(50, 2_000), partial(node.kill, thread, False))
-
-        def done() -> None:
-            for victim in victims:
-                if not victim.closed:
-                    victim.close("Killed", code=1927, sqlstate="70100", message="Connection was killed")
-            session.kill_done()
-
-        self.clock.after(self.rng.randint(100, 5_000), lambda: self._guarded(done))
-
     # -- the monitor
 
     def set_status(self, node: Node, status: int) -> None:
@@ -456,13 +399,8 @@ class World:
         self.note("monitor", f"{node.name} has status {status:#x}")
         self.board.set_server(node.slot, STATUS, status)
         if not status & RUNNING:
-            self._hang_up(node)
-
-    def _hang_up(self, node: Node) -> None:
-        for session in list(self.sessions.values()):
-            for backend in list(session.backends):
-                if backend.slot == node.slot and backend.in_use() and not session.closed:
-                    self._guarded(partial(session.router.hang_up, backend, "the server is down"))
+            for host in self.hosts:
+                host.hang_up(node)
 
     def status_of(self, node: Node) -> int:
         """What the monitor would write for a server in good health."""
@@ -473,12 +411,64 @@ class World:
         status = self.board.server(node.slot, STATUS)
         self.set_status(node, status | MAINT if on else status & ~MAINT)
 
+    def set_rank(self, node: Node, rank: str) -> None:
+        """The server gets this rank."""
+        self.watches_arrivals = True
+        self.ranked_at[node.slot] = self.clock.now
+        self.note("admin", f"{node.name} has rank {rank}")
+        self.change_server(node, rank=rank)
+        self.board.set_server(node.slot, RANK, RANKS[rank])
+
+    def set_lag(self, node: Node, seconds: int) -> None:
+        """The server lags so much; -1: nobody knows."""
+        self.lagged_at[node.slot] = self.clock.now
+        self.board.set_server(node.slot, LAG, seconds)
+        node.lag_us = max(0, seconds) * 1_000_000
+
+    # -- the administrator
+
+    def change_server(self, node: Node, **values: Any) -> None:
+        """The server gets other parameters, in all workers at once, as a new configuration does it."""
+        server = self.servers[node.slot]
+        params = {**server.definition.params, **values}
+        if params == server.definition.params:
+            return
+        for host in self.hosts:
+            host.server_changed(server)
+        server.changed_us = self.clock.now
+        server.definition = ServerDef(server.name, server.slot, params)
+        server.pools = pools(params)
+
+    def change_pools(self, rng: random.Random) -> None:
+        """A server gets another pool, and another limit if sessions can live with one."""
+        node = rng.choice(self.nodes)
+        values = self._choose_pooling()
+        if self.disturbed or int(self.service.params["idle_session_pool_time"]) < 0:
+            del values["max_routing_connections"]
+        self.note("admin", f"{node.name} has {values}")
+        self.change_server(node, **values)
+
+    def pause(self, rng: random.Random, milliseconds: int) -> None:
+        """The service is paused; its workers hear of it one after the other."""
+        self.watches_arrivals = True
+        self.paused_us += milliseconds * 1000
+        self.note("admin", f"pauses the service for {milliseconds} ms")
+        for host in self.hosts:
+            self.clock.after(rng.randint(0, 3_000), partial(host.pause, milliseconds))
+
+    def resume(self, rng: random.Random) -> None:
+        """The pause ends early."""
+        self.note("admin", "resumes the service")
+        for host in self.hosts:
+            self.clock.after(rng.randint(0, 3_000), host.resume)
+
     def reconfigure(self, rng: random.Random) -> None:
         """New parameters for new sessions."""
         params = dict(self.service.params)
         if self._router is readwritesplit:
             params["max_slave_connections"] = rng.choice((1, 2, 255))
             params["master_accept_reads"] = rng.random() < 0.5
+            self._choose_lag_limit(params)
         targets = self.servers if rng.random() < 0.5 else [self.servers[0], *self.servers[2:]]
         self.note("admin", f"changes the service: {[server.name for server in targets]}")
         self._configure(params, targets)
@@ -487,17 +477,24 @@ class World:
 
     def gauges(self) -> dict[str, int]:
         """Gauges that have to be zero when nobody is there."""
+        return {name: value for host in self.hosts for name, value in self._gauges_of(host.worker)}
+
+    def _gauges_of(self, worker: int) -> list[tuple[str, int]]:
         board = self.board
-        found = {"sessions": board.get(worker_service_index(0, 0, V_SESSIONS))}
+        found = []
+        for name, cell in (
+            ("sessions", V_SESSIONS),
+            ("waiting sessions", V_WAITING),
+            ("paused until", V_PAUSED_UNTIL_MS),
+        ):
+            found.append((f"worker {worker} {name}", board.get(worker_service_index(worker, 0, cell))))
         for node in self.nodes:
-            for name, cell in (("connections", S_CONNECTIONS), ("active", S_ACTIVE)):
-                found[f"{node.name} {name}"] = board.get(worker_server_index(0, node.slot, cell))
+            for name, cell in (
+                ("connections", S_CONNECTIONS),
+                ("active", S_ACTIVE),
+                ("pooled", S_POOLED),
+                ("waiting", S_WAITING),
+            ):
+                value = board.get(worker_server_index(worker, node.slot, cell))
+                found.append((f"worker {worker} {node.name} {name}", value))
         return found
-
-
-def _accounts() -> AccountSet:
-    accounts = []
-    for user, password in USERS.items():
-        stored = fmt.sha1(fmt.sha1(password.encode())).hex() if password else ""
-        accounts.append(Account(user, "%", password=stored, global_db_priv=True))
-    return AccountSet(tuple(accounts), databases=DATABASES)

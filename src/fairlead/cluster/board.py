@@ -73,6 +73,7 @@ S_HISTOGRAM_READ = 12  # 12 buckets x (count, total microseconds)
 S_HISTOGRAM_WRITE = 36
 HISTOGRAM_BUCKETS = 12  # upper bounds 1 us, 10 us, ... 10^5 s
 S_WAITING = 60  # sessions that wait for a connection to the server
+S_RESETTING = 61  # connections on their way into the pool
 S_CELLS = 62
 
 # -- counters of a worker for a service
@@ -123,7 +124,7 @@ _S_CELLS = S_CELLS
 _COUNTERS_BASE = _WORKERS_BASE + W_CELLS
 BOARD_BYTES = (_WORKERS_BASE + WORKERS_MAX * _PER_WORKER) * 8
 
-_GAUGES_OF_SERVER = (S_CONNECTIONS, S_ACTIVE, S_POOLED, S_WAITING)
+_GAUGES_OF_SERVER = (S_CONNECTIONS, S_ACTIVE, S_POOLED, S_WAITING, S_RESETTING)
 _GAUGES_OF_SERVICE = (V_SESSIONS, V_ACTIVE, V_PAUSED_UNTIL_MS, V_WAITING)
 _GAUGES_OF_WORKER = (W_SESSIONS, W_FDS)
 

@@ -19,6 +19,7 @@ from fairlead.net.poller import EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, 
 from fairlead.net.syscalls import (
     sys_close,
     sys_error_of,
+    sys_is_quiet,
     sys_recv,
     sys_send,
     sys_send_last,
@@ -233,6 +234,10 @@ class Channel(Watched):
         if not self._deferred:
             self._deferred = True
             self.poller.defer(self)
+
+    def is_quiet(self) -> bool:
+        """Whether the peer has neither said anything that is unread nor gone."""
+        return not self.closed and sys_is_quiet(self.fd)
 
     # -- sending
 

@@ -291,6 +291,10 @@ class Backend(Handler):
         """Counted on, but not open."""
         return self.state == B_PLANNED
 
+    def will_repeat(self) -> bool:
+        """Not open, and the whole history is what it begins with: that is no reason to open it now."""
+        return self.state == B_PLANNED and not self.backlog and self.to_replay is None
+
     def is_idle(self) -> bool:
         """Open, and nothing is under way."""
         return self.state == B_READY and not self.pending and not self.backlog and not self.preparing

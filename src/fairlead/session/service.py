@@ -21,6 +21,19 @@ if TYPE_CHECKING:
 # Lines kept for a session of a service that has session_trace on while the global parameter has no number.
 TRACE_LINES = 100
 
+class Standing:
+    """What the versions of a service have in common, however often its configuration changes: a session may
+    begin with a version that is not the present one any more.
+    """
+
+    __slots__ = ("paused", "sessions")
+
+    def __init__(self) -> None:
+        self.sessions: set[Session] = set()
+        # They are held back.
+        self.paused = False
+
+
 RouterFactory = Callable[[Any, "ServiceRuntime"], RouterSession]
 
 
@@ -40,16 +53,19 @@ class ServiceRuntime:
         self.accounts = AccountSet()
         self.accounts_version = 0
         self.accounts_loaded = False
-        self.sessions: set[Session] = set()
         self.functions = ReadFunctions()
+        self.standing = Standing()
         self.read_params()
         # Lines of the story of a session (0: none is kept), and what writes it to the log at its end.
         self.trace_lines = 0
         self.trace_match = ""
-        # Its sessions are held back.
-        self.paused = False
         # A hintfilter is in the filter chain.
         self.has_hints = False
+
+    @property
+    def sessions(self) -> set[Session]:
+        """The sessions of all its versions."""
+        return self.standing.sessions
 
     def new_router(self, session: Session) -> RouterSession:
         """The router's part of a new session."""

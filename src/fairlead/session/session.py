@@ -147,6 +147,8 @@ _COMMAND_NAMES = {
     COM_STMT_FETCH: "COM_STMT_FETCH",
     COM_STMT_RESET: "COM_STMT_RESET",
 }
+# They change nothing on a connection that has only just been opened.
+_NOTHING_ON_A_NEW_ONE = frozenset((COM_PING, COM_STMT_RESET, COM_RESET_CONNECTION))
 _LAST_PREPARED = 0xFFFFFFFF
 _QUIT = b"\x01\x00\x00\x00\x01"
 _FIXED_BYTES = statements.FIXED_BYTES
@@ -296,7 +298,7 @@ class Session(BackendOwner):
             backend.used_turn = -((index + self.id // count) % len(self.service.targets))
             self.backends.append(backend)
         self.first_database = self.database
-        self.pausing = self.service.paused
+        self.pausing = self.service.standing.paused
         self.router = self.service.new_router(self)
         board.add(self.counters + V_SESSIONS, 1)
         board.add(self.counters + V_TOTAL_SESSIONS, 1)
@@ -746,6 +748,7 @@ class Session(BackendOwner):
         id.
         """
         entry_id = 0
+        kept = None
         is_prepare = statement.command == COM_STMT_PREPARE
         if record or is_prepare:
             entry_id = self.history.next_id()
@@ -753,17 +756,19 @@ class Session(BackendOwner):
                 if self.history.is_full():
                     self._keep_for_late_ones()
                 packet = bytes(statement.packet()[4:])
-                entry = self.history.add(entry_id, statement.command, packet, is_prepare)
-                if entry is not None:
-                    self._place(entry, statement)
+                kept = self.history.add(entry_id, statement.command, packet, is_prepare)
+                if kept is not None:
+                    self._place(kept, statement)
         if is_prepare:
             assert statement.info is not None
             self.statements[entry_id] = Prepared(entry_id, statement.info, self.known_database())
             self.statements[entry_id].hints = self.prepare_hints
             self.prepare_hints = ()
             self.last_prepared = entry_id
+        may_spare = kept is not None or statement.command in _NOTHING_ON_A_NEW_ONE
         for backend in others:
-            backend.write(statement, _K_VERIFY, entry_id, True)
+            if not (may_spare and backend.will_repeat()):
+                backend.write(statement, _K_VERIFY, entry_id, True)
         self.send(replier, statement, entry_id, True)
         if statement.continues:
             self.stream_targets = [replier, *others]
@@ -1116,7 +1121,7 @@ class Session(BackendOwner):
             return
         self.closed = True
         self.close_reason = reason
-        in_reply = False
+        in_reply = self.tap is not None and self.tap.has_part()
         for backend in self.backends:
             if backend.pending and backend.head_kind == _K_CLIENT and backend.sent_to_client:
                 in_reply = True

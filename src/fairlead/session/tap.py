@@ -13,5 +13,9 @@ class ReplyTap:
         """Bytes of the reply; returns where in them the client's part begins."""
         return start
 
+    def has_part(self) -> bool:
+        """The client has a part of the reply under way: nothing but its rest may follow."""
+        return False
+
     def asks_for_data(self) -> None:
         """The reply asks the client for the data of LOAD DATA LOCAL."""

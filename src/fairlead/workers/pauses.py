@@ -12,7 +12,7 @@ import asyncio
 import logging
 
 from fairlead.cluster.board import V_PAUSED_UNTIL_MS, Board, worker_service_index
-from fairlead.session.service import ServiceRuntime
+from fairlead.session.service import ServiceRuntime, Standing
 
 # No pause is longer, in milliseconds.
 PAUSE_MAX_MS = 3_600_000
@@ -27,16 +27,16 @@ class Pauses:
         self._board = board
         self._worker = worker
         self._loop = loop
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timers: dict[Standing, asyncio.TimerHandle] = {}
 
     def pause(self, service: ServiceRuntime, timeout_ms: int, now_ms: int) -> None:
         """Hold the service back for so long at most; a pause that is on gets the new deadline."""
-        self._cancel(service.name)
-        service.paused = True
+        self._cancel(service)
+        service.standing.paused = True
         for session in service.sessions:
             session.pausing = True
         self._board.set(self._cell(service, V_PAUSED_UNTIL_MS), now_ms + timeout_ms)
-        self._timers[service.name] = self._loop.call_later(timeout_ms / 1000, self._overdue, service)
+        self._timers[service.standing] = self._loop.call_later(timeout_ms / 1000, self._overdue, service)
 
     def _overdue(self, service: ServiceRuntime) -> None:
         _log.warning("The pause of service '%s' has reached its deadline: it ends", service.name)
@@ -44,27 +44,18 @@ class Pauses:
 
     def resume(self, service: ServiceRuntime) -> None:
         """End the pause; what waited is taken now."""
-        self._cancel(service.name)
-        service.paused = False
+        self._cancel(service)
+        service.standing.paused = False
         self._board.set(self._cell(service, V_PAUSED_UNTIL_MS), 0)
         for session in list(service.sessions):
             if session.pausing and not session.closed:
                 session.end_pause()
 
-    def moved(self, old: ServiceRuntime, new: ServiceRuntime) -> None:
-        """The configuration has changed: the pause is that of the new object."""
-        new.paused = old.paused
-        timer = self._timers.get(new.name)
-        if timer is not None:
-            timer.cancel()
-            left = max(0.0, timer.when() - self._loop.time())
-            self._timers[new.name] = self._loop.call_later(left, self._overdue, new)
-
     def _cell(self, service: ServiceRuntime, cell: int) -> int:
         return worker_service_index(self._worker, service.slot, cell)
 
-    def _cancel(self, name: str) -> None:
-        timer = self._timers.pop(name, None)
+    def _cancel(self, service: ServiceRuntime) -> None:
+        timer = self._timers.pop(service.standing, None)
         if timer is not None:
             timer.cancel()
 

@@ -50,7 +50,6 @@ from fairlead.net.tlschannel import TlsChannel
 from fairlead.protocol import packets
 from fairlead.protocol.handshake import GreetingTemplate
 from fairlead.session.backend import Backend
-from fairlead.session.backend_login import ReusedLogin
 from fairlead.session.client import ClientConnection
 from fairlead.session.kill import KillOrder, matches
 from fairlead.session.listener import ListenerRuntime, init_statements
@@ -58,7 +57,6 @@ from fairlead.session.login import Login
 from fairlead.session.ports import Server
 from fairlead.session.service import ServiceRuntime
 from fairlead.session.session import Session
-from fairlead.session.user_change import UserChange
 from fairlead.sql.classifier import Classifier
 from fairlead.workers.acceptor import EXHAUSTED_PAUSE_MS, Acceptor, listen_on
 from fairlead.workers.answers import answer
@@ -78,7 +76,7 @@ from fairlead.workers.messages import (
 )
 from fairlead.workers.names import NameResolver
 from fairlead.workers.pauses import Pauses
-from fairlead.workers.pool import LOOK_MS, Pool, credentials_of, shareable
+from fairlead.workers.pool import Pool, pools
 
 # A session that lives so long gets the server connections it has planned but not needed yet, in milliseconds.
 OPEN_LATER_MS = 10
@@ -178,7 +176,7 @@ class Plane:
         self._undertaker = Undertaker(self.poller)
         self.spare = SpareDescriptor()
         self.deadlines = Deadlines()
-        self.pool = Pool(board, index, self._pooled_closed)
+        self.pool = Pool(self)
         self.pauses = Pauses(board, index, loop)
         # Sessions with planned connections and when to open them (microseconds), oldest first.
         self._planned: deque[tuple[int, Session]] = deque()
@@ -254,8 +252,7 @@ class Plane:
                 runtime.accounts = old.accounts
                 runtime.accounts_version = old.accounts_version
                 runtime.accounts_loaded = old.accounts_loaded
-                runtime.sessions = old.sessions
-                runtime.paused = old.paused
+                runtime.standing = old.standing
             runtime.targets = [servers[name] for name in service_definition.servers if name in servers]
             runtime.targets += [below[name] for name in service_definition.services if name in below]
             make_session, make_config = router_entry(service_definition.router)
@@ -302,13 +299,11 @@ class Plane:
                 self.pool.drop(server)
                 server.changed_us = self.poller.now_us
             server.definition = definition
-            server.pools = _pools(definition.params)
+            server.pools = pools(definition.params)
             server.tls = server_context(definition.params) if definition.params.get("ssl") else None
         for name, old in self.services.items():
-            if name in services:
-                self.pauses.moved(old, services[name])
-                if old.slot == services[name].slot:
-                    services[name].take_functions(old)
+            if name in services and old.slot == services[name].slot:
+                services[name].take_functions(old)
         self.servers = self._new_servers
         self.services_below = self._new_services_below
         self.services = services
@@ -531,7 +526,7 @@ class Plane:
         if server.service:
             self._connect_service(session, backend, self.services.get(server.service))
             return
-        if server.pools and self._from_pool(session, backend, server):
+        if server.pools and self.pool.supply(session, backend):
             return
         params = server.definition.params
         header = preamble(self.names, session, params)
@@ -571,56 +566,16 @@ class Plane:
         backend.adopt(near_channel, session.capabilities, session_id, b"")
         upper.backend_logged_in(backend)
 
-    def _from_pool(self, session: Session, backend: Backend, server: Server) -> bool:
-        """Whether the matter is settled without a new connection; OSError if there may be none."""
-        pool = self.pool
-        database = session.database if backend.login_database is None else backend.login_database
-        who = credentials_of(session, database)
-        idle = pool.take(session, server, who)
-        if idle is not None:
-            backend.adopt(idle.channel, idle.capabilities, idle.thread_id, idle.scramble)
-            backend.tls = idle.tls
-            if idle.credentials.same_as(who):
-                session.backend_logged_in(backend)
-            else:
-                self.deadlines.opening(session, backend)
-                change = UserChange(who, idle.scramble, idle.capabilities)
-                backend.login = ReusedLogin(session, backend, change)
-            return True
-        pool.missed(server)
-        if not pool.is_full(server):
-            return False
-        if not session.shares:
-            raise OSError(f"'{server.name}' connection count limit reached")
-        if not backend.is_planned():
-            backend.plan()
-        if backend.backlog:
-            if not pool.waits():
-                self.loop.call_later(LOOK_MS / 1000, self._look_for_places)
-            pool.wait(session, backend, self.poller.now_us)
-            pool.lend(self.sessions.values(), server, self.poller.now_us)
-        return True
-
-    def _look_for_places(self) -> None:
-        self.pool.look(self.servers, self.sessions, self.poller.now_us)
-        if self.pool.waits():
-            self.loop.call_later(LOOK_MS / 1000, self._look_for_places)
-
     def keep(self, session: Session, backend: Backend) -> bool:
         """Keep the connection of a session that ends for the next one."""
         return self.pool.keep(session, backend)
 
     def session_idle(self, session: Session) -> None:
         """Somebody may wait for a connection of this session."""
-        for backend in session.backends:
-            if not backend.server.pools or not shareable(session, backend, 0):
-                continue
-            if self.pool.is_waited_for(backend.slot):
-                self.pool.keep(session, backend, lent=True)
-            elif self.pool.is_waited_for_elsewhere(backend.slot):
-                self.pool.make_room(session, backend)
+        self.pool.session_idle(session)
 
-    def _pooled_closed(self) -> None:
+    def pooled_closed(self) -> None:
+        """A descriptor of the pool was given back."""
         self.board.add(self._own + W_FDS, -1)
 
     def open_later(self, session: Session) -> None:
@@ -824,12 +779,6 @@ class Plane:
             _log.log(level, "%s", text)
         else:
             _log.log(level, "%s", text, extra={"session": session.id, "object": session.service.name})
-
-
-def _pools(params: dict[str, Any]) -> bool:
-    """Whether connections to a server with these parameters may go from session to session."""
-    kept = params.get("persistpoolmax") and params.get("persistmaxtime")
-    return bool(kept or params.get("max_routing_connections"))
 
 
 def _address(params: dict[str, Any]) -> tuple[Any, ...]:

@@ -15,18 +15,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 from fairlead.cluster.board import (
     S_CONNECTIONS,
     S_POOL_EMPTY,
     S_POOLED,
+    S_RESETTING,
     S_REUSED,
     S_WAITING,
     Board,
     worker_server_index,
 )
 from fairlead.net.channel import Channel, Handler
-from fairlead.net.syscalls import sys_is_quiet
+from fairlead.net.poller import Poller
 from fairlead.protocol.constants import (
     CLIENT_CONNECT_ATTRS,
     CLIENT_CONNECT_WITH_DB,
@@ -37,9 +39,11 @@ from fairlead.protocol.constants import (
 )
 from fairlead.protocol.errors import ProtocolError
 from fairlead.session.backend import Backend
+from fairlead.session.backend_login import ReusedLogin
 from fairlead.session.ports import Server
 from fairlead.session.session import Session
 from fairlead.session.user_change import Credentials, UserChange
+from fairlead.workers.deadlines import Deadlines
 
 # Capabilities that concern the login alone: connections that differ in them are alike afterwards.
 _LOGIN_ONLY = (
@@ -97,7 +101,7 @@ class Idle(Handler):
             self.channel.send(bytearray(answer), 0, len(answer))
         elif self._change.done:
             self.clean = True
-            self.pool.is_clean(self)
+            self.pool.has_agreed(self)
         return consumed
 
     def on_closed(self, reason: str) -> None:
@@ -106,7 +110,7 @@ class Idle(Handler):
 
     def is_alive(self) -> bool:
         """Whether the server has neither hung up nor said anything."""
-        return not self.channel.closed and sys_is_quiet(self.channel.fd)
+        return self.channel.is_quiet()
 
 
 def wanted_by(session: Session) -> int:
@@ -121,14 +125,30 @@ def credentials_of(session: Session, database: str) -> Credentials:
     )
 
 
+class PoolHost(Protocol):
+    """What a pool needs of its worker, which is the data plane in earnest and the simulator in tests."""
+
+    board: Board
+    worker: int
+    poller: Poller
+    deadlines: Deadlines
+    servers: dict[str, Server]
+    sessions: dict[int, Session]
+
+    def call_later(self, milliseconds: int, callback: Callable[[], None]) -> Any:
+        """Call a function later."""
+
+    def pooled_closed(self) -> None:
+        """A descriptor of the pool was given back."""
+
+
 class Pool:
     """The pools of one worker, by slot of the server."""
 
-    def __init__(self, board: Board, worker: int, closed: Callable[[], None]) -> None:
-        self._board = board
-        # Called for every descriptor that is given back.
-        self._closed = closed
-        self._worker = worker
+    def __init__(self, host: PoolHost) -> None:
+        self._host = host
+        self._board = host.board
+        self._worker = host.worker
         # The one given back last is taken first.
         self._idle: dict[int, list[Idle]] = {}
         self._waiting: dict[int, deque[tuple[Session, Backend, int]]] = {}
@@ -141,6 +161,10 @@ class Pool:
 
     def _of(self, server: Server) -> list[Idle]:
         return self._idle.setdefault(server.slot, [])
+
+    def kept(self, slot: int) -> tuple[Idle, ...]:
+        """The connections to a server that no session has."""
+        return tuple(self._idle.get(slot, ()))
 
     def _count(self, server: Server, cell: int, amount: int) -> None:
         self._board.add(worker_server_index(self._worker, server.slot, cell), amount)
@@ -161,14 +185,20 @@ class Pool:
         if backend.opened_us <= server.changed_us:
             # It leads to where the server was before its address was changed.
             return False
+        if backend.channel.blocked:
+            # The session has stopped its client, and is the one that hears when the server takes data again.
+            return False
         kept = Idle(self, server, session, backend)
         backend.release(lent)
         idle.append(kept)
+        # It may have been stopped for a client that did not read.
+        kept.channel.resume()
         if session.only_read() and not lent and self.starts_plain(session):
             kept.channel.handler = kept
             kept.clean = True
             self.is_clean(kept)
         else:
+            self._count(server, S_RESETTING, 1)
             kept.reset()
         return True
 
@@ -176,8 +206,13 @@ class Pool:
         """Whether nothing is executed on connections of the session before its own statements."""
         return not session.watches_state and not (session.listener and session.listener.init_statements)
 
+    def has_agreed(self, idle: Idle) -> None:
+        """The reset is done."""
+        self._count(idle.server, S_RESETTING, -1)
+        self.is_clean(idle)
+
     def is_clean(self, idle: Idle) -> None:
-        """The reset is done: the connection may be used."""
+        """The connection may be used."""
         self._count(idle.server, S_POOLED, 1)
         self._serve(idle.server)
 
@@ -185,9 +220,8 @@ class Pool:
         """The connection is closed."""
         if idle in self._of(idle.server):
             self._of(idle.server).remove(idle)
-            if idle.clean:
-                self._count(idle.server, S_POOLED, -1)
-            self._closed()
+            self._count(idle.server, S_POOLED if idle.clean else S_RESETTING, -1)
+            self._host.pooled_closed()
 
     def discard(self, idle: Idle) -> None:
         """Close a connection of the pool."""
@@ -195,6 +229,39 @@ class Pool:
         self.gone(idle)
 
     # -- taking
+
+    def supply(self, session: Session, backend: Backend) -> bool:
+        """Whether the matter is settled without a new connection: the backend has one of the pool, or stays
+        planned until there is a place. OSError if there may be none.
+        """
+        server: Server = backend.server
+        database = session.database if backend.login_database is None else backend.login_database
+        who = credentials_of(session, database)
+        idle = self.take(session, server, who)
+        if idle is not None:
+            backend.adopt(idle.channel, idle.capabilities, idle.thread_id, idle.scramble)
+            backend.tls = idle.tls
+            if idle.credentials.same_as(who):
+                session.backend_logged_in(backend)
+            else:
+                self._host.deadlines.opening(session, backend)
+                change = UserChange(who, idle.scramble, idle.capabilities)
+                backend.login = ReusedLogin(session, backend, change)
+            return True
+        self.missed(server)
+        if not self.is_full(server):
+            return False
+        if not session.shares:
+            raise OSError(f"'{server.name}' connection count limit reached")
+        if not backend.is_planned():
+            backend.plan()
+        if backend.backlog:
+            now_us = self._host.poller.now_us
+            if not self.waits():
+                self._host.call_later(LOOK_MS, self._look_again)
+            self.wait(session, backend, now_us)
+            self.lend(self._host.sessions.values(), server, now_us)
+        return True
 
     def take(self, session: Session, server: Server, who: Credentials) -> Idle | None:
         """A connection for the session, best one of the same user; it may have to change its user."""
@@ -233,9 +300,8 @@ class Pool:
         return False
 
     def _used(self, server: Server) -> int:
-        resetting = sum(not each.clean for each in self._of(server))
         board, slot = self._board, server.slot
-        return board.sum_server(slot, S_CONNECTIONS) + board.sum_server(slot, S_POOLED) + resetting
+        return sum(board.sum_server(slot, cell) for cell in (S_CONNECTIONS, S_POOLED, S_RESETTING))
 
     def missed(self, server: Server) -> None:
         """A connection was wanted, and there was none."""
@@ -259,25 +325,38 @@ class Pool:
         """Whether anybody waits here."""
         return any(self._waiting.values())
 
-    def look(self, servers: dict[str, Server], sessions: dict[int, Session], now_us: int) -> None:
-        """Look for places for those that wait."""
-        for server in servers.values():
+    def _look_again(self) -> None:
+        """Look for places for those that wait, as long as anybody does."""
+        host = self._host
+        for server in host.servers.values():
             if self._waiting.get(server.slot):
                 self.freed(server)
                 if self._waiting.get(server.slot):
-                    self.lend(sessions.values(), server, now_us)
+                    self.lend(host.sessions.values(), server, host.poller.now_us)
+        if self.waits():
+            host.call_later(LOOK_MS, self._look_again)
+
+    def session_idle(self, session: Session) -> None:
+        """Somebody may wait for a connection of this session, which has nothing under way."""
+        for backend in session.backends:
+            if not backend.server.pools or not shareable(session, backend, 0):
+                continue
+            if self.is_waited_for(backend.slot):
+                self._hand_over(session, backend)
+            elif self.is_waited_for_elsewhere(backend.slot):
+                self.make_room(session, backend)
 
     def is_waited_for_elsewhere(self, slot: int) -> bool:
         """Whether sessions of other workers wait for the server."""
         return self._board.sum_server(slot, S_WAITING) > len(self._waiting.get(slot, ()))
 
     def make_room(self, session: Session, backend: Backend) -> None:
-        """Give up the connection of an idle session for one that another worker is waiting for."""
+        """Give up the connection of an idle session for one that another is waiting for."""
         channel = backend.channel
         if channel is not None and not channel.closed:
             backend.release(True)
             channel.close_with(_QUIT)
-            self._closed()
+            self._host.pooled_closed()
 
     def is_waited_for(self, slot: int) -> bool:
         """Whether somebody waits for a place on the server."""
@@ -318,14 +397,23 @@ class Pool:
                     self.make_room(*found)
                 elif self._of(server) and self._of(server)[0].clean:
                     self.discard(self._of(server)[0])
-        for slot, queue in self._waiting.items():
-            for session, backend, since in list(queue):
+            # Another worker may have made a place a moment ago.
+            self.freed(server)
+        self._end_waiting(now_us)
+
+    def _end_waiting(self, now_us: int) -> None:
+        for slot, queue in list(self._waiting.items()):
+            for entry in list(queue):
+                session, backend, since = entry
                 timeout_ms = int(session.service.params.get("multiplex_timeout") or 0)
+                if entry not in queue:
+                    # The end of another one has made a place for it.
+                    continue
                 if session.closed or not backend.is_planned():
-                    queue.remove((session, backend, since))
+                    queue.remove(entry)
                     self._show_waiting(slot)
                 elif now_us - since > timeout_ms * 1000:
-                    queue.remove((session, backend, since))
+                    queue.remove(entry)
                     self._show_waiting(slot)
                     session.close(
                         "Timed out when waiting for a connection",
@@ -343,7 +431,15 @@ class Pool:
         """Take the connection of a session that has been idle for long enough, for the one that waits."""
         found = idle_for_longest(sessions, server, now_us)
         if found is not None:
-            self.keep(*found, lent=True)
+            self._hand_over(*found)
+
+    def _hand_over(self, session: Session, backend: Backend) -> None:
+        """The connection of an idle session goes to those who wait, or its place does: one from before a
+        change of the server's configuration is of no use to others.
+        """
+        if not self.keep(session, backend, lent=True):
+            self.make_room(session, backend)
+            self.freed(backend.server)
 
     def close(self) -> None:
         """Close everything."""
@@ -352,19 +448,32 @@ class Pool:
                 self.discard(each)
 
 
+def pools(params: dict[str, Any]) -> bool:
+    """Whether connections to a server with these parameters may go from session to session."""
+    kept = params.get("persistpoolmax") and params.get("persistmaxtime")
+    return bool(kept or params.get("max_routing_connections"))
+
+
 def shareable(session: Session, backend: Backend, idle_ms: int) -> bool:
     """Whether another session may have this connection for a while (spec core.md b4)."""
     after_ms = int(session.service.params.get("idle_session_pool_time", -1))
     return (
         0 <= after_ms <= idle_ms
         and not session.history.pruned
-        and not session.expecting
+        # One that waits for another server needs this connection as little as one that is idle.
+        and (not session.expecting or waits_for_place(session))
         and not session.trx.active
         # Without autocommit there may be a transaction that only the server knows of.
         and session.trx.autocommit
         and backend.is_idle()
+        and not (backend.channel is None or backend.channel.blocked)
         and not session.pinned
     )
+
+
+def waits_for_place(session: Session) -> bool:
+    """Whether what the session has under way waits for a connection to be opened."""
+    return any(backend.is_planned() and backend.backlog for backend in session.backends)
 
 
 def idle_for_longest(

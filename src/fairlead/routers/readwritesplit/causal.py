@@ -91,7 +91,7 @@ class Causal:
     def reset(self) -> None:
         """The client has reset its connections: what was set there is gone."""
         for backend in self.session.backends:
-            if backend.in_use():
+            if backend.in_use() and not backend.will_repeat():
                 backend.send_own(_tracking(backend), K_OWN)
 
     # -- positions

@@ -222,6 +222,10 @@ class Replay(ReplyTap):
             self.sent += end - start
         return start
 
+    def has_part(self) -> bool:
+        """The client has a part of the result, wherever the rest of it comes from."""
+        return self.current is not None and self.sent > 0
+
     def asks_for_data(self) -> None:
         """LOAD DATA LOCAL: what the client sends is kept nowhere."""
         self.unfit = "it loads data of the client"

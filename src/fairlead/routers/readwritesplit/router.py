@@ -585,6 +585,9 @@ class RwsSession(RouterSession):
         """The best server for a read, connected or connecting."""
         while True:
             backend = self.candidates.best_slave(self.master, self.can_recover(), -1, self.tried)
+            if backend is None:
+                # None of the rank that counts will do: the primary does, whatever its rank.
+                backend = self.candidates.best_master(self.can_recover(), self.tried)
             if backend is None or self.ensure_open(backend):
                 return backend
             self.tried.add(backend.index)
@@ -607,7 +610,8 @@ class RwsSession(RouterSession):
             if replay is not None:
                 replay.take(statement, 0)
             for backend in session.backends:
-                if backend.in_use():
+                # A connection that is not open has no statements.
+                if backend.in_use() and not backend.will_repeat():
                     backend.write(statement, K_NONE, 0, True)
             return ROUTED
         replier = self.replier()
@@ -780,7 +784,6 @@ class RwsSession(RouterSession):
             return
         self._generation = self.board.get(_GENERATION)
         rank = self.candidates.current_rank(self.master)
-        limit = self.config.max_replication_lag
         for backend in session.backends:
             if not backend.in_use():
                 continue
@@ -793,7 +796,7 @@ class RwsSession(RouterSession):
                     reason = f"its server is {'in maintenance' if status & _MAINT else 'drained'}"
             elif own_rank != rank:
                 reason = f"its server has rank {own_rank} and the current rank is {rank}"
-            elif limit and self.board.server(backend.slot, LAG) > max(2 * limit, STALE_LAG_SECONDS_MIN):
+            elif self._lags(backend, status):
                 reason = "its server lags too far behind"
             if not reason:
                 continue
@@ -804,6 +807,13 @@ class RwsSession(RouterSession):
                 return
             else:
                 self.discard(backend, reason)
+
+    def _lags(self, backend: Backend, status: int) -> bool:
+        """Whether a replica is so far behind that its connection is given up."""
+        limit = self.config.max_replication_lag
+        if not limit or status & _MASTER:
+            return False
+        return self.board.server(backend.slot, LAG) > max(2 * limit, STALE_LAG_SECONDS_MIN)
 
     def discard(self, backend: Backend, reason: str) -> None:
         """Close a connection that owes nothing to the client."""
