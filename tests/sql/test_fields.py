@@ -47,6 +47,7 @@ def functions(found: Collected) -> str:
         ("INSERT INTO t SET a = 1, b = c RETURNING d AS e", "a b c d"),
         ("INSERT INTO t (a) SELECT b FROM u", "a b"),
         ("INSERT INTO t (SELECT b FROM u)", "b"),
+        ("INSERT INTO t SELECT b FROM u ON DUPLICATE KEY UPDATE c = u.d + 1", "b c u.d"),
         ("REPLACE t VALUES (1, 'a')", ""),
         ("UPDATE t SET a = b WHERE c ORDER BY d LIMIT 1", "a b c d"),
         ("DELETE FROM t WHERE a = 1 RETURNING b", "a b"),
@@ -77,6 +78,7 @@ def functions(found: Collected) -> str:
         ("SELECT a d, d FROM t", "a d"),
         ("SELECT a 'd' FROM t WHERE `D` = 2 AND t.d = 3", "a t.d"),
         # -- contexts
+        ("SELECT a FROM t WHERE b IN ((SELECT c FROM u) UNION SELECT d FROM v)", "a b c/sub d/union/sub"),
         ("SELECT a FROM (SELECT b FROM t) x", "a b/sub"),
         ("WITH x (z) AS (SELECT a FROM t) SELECT b FROM x", "a/sub b"),
         ("SELECT a FROM t UNION SELECT b FROM u UNION SELECT c FROM v", "a b/union c/union"),
@@ -89,6 +91,7 @@ def functions(found: Collected) -> str:
         ("SELECT true, FALSE, NULL, @a, @@b, @@global.c, DEFAULT, 'd', 1e5, ?", ""),
         ("SELECT s.nextval, NEXT VALUE FOR s, nextval(s), lastval(d.s)", ""),
         ("SELECT _utf8'a', N'b', X'61', DATE '2020-01-01', {d '2020-01-01'}", ""),
+        ("SELECT _utf8 0x61, _utf8mb4 X'61', _latin1 b'1', x FROM t", "x"),
         ("SELECT INTERVAL 1 DAY + a, a - INTERVAL b MONTH, INTERVAL(c, 1) FROM t", "a b c"),
         ("SELECT EXTRACT(year FROM a), TIMESTAMPDIFF(month, b, c), GET_FORMAT(DATE, 'EUR') FROM t", "a b c"),
         ("SELECT CAST(a AS CHAR(5) CHARACTER SET utf8), CONVERT(b, CHAR(5)), CONVERT(c USING utf8)", "a b c"),

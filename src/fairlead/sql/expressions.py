@@ -359,7 +359,7 @@ class ExpressionWalker:
         self.column = None
         if self.kind[i] != T_LPAREN:
             return self.nested(i, _COMPARED)
-        if self.text[i + 1] in _QUERY_WORDS:
+        if self.is_query(i):
             return self.subquery(i + 1)
         i += 1
         while not self.ends(i) and self.kind[i] != T_RPAREN:
@@ -451,7 +451,7 @@ class ExpressionWalker:
         """An operand that begins with a word without quotes."""
         word = self.text[i]
         following = self.kind[i + 1]
-        if following == T_STRING and self.is_prefix(i):
+        if following in (T_STRING, T_NUMBER, T_WORD) and self.is_prefix(i):
             return self.operand(i + 1)
         if word == "NOT":
             return self.nested(i + 1, _NOT)
@@ -489,11 +489,16 @@ class ExpressionWalker:
         )  # fmt: skip
 
     def is_prefix(self, i: int) -> bool:
-        """True if the word in front of a string belongs to the literal: a character set, X, N, B, DATE."""
+        """True if a word belongs to the literal behind it: X, N, B, DATE, or a character set, which may be
+        in front of numbers and of the others."""
         word = self.text[i]
-        if word in _STRING_PREFIXES:
-            return self.fin[i] == self.beg[i + 1]
-        return word in _LITERAL_PREFIXES or word.startswith("_")
+        if self.kind[i + 1] == T_STRING:
+            if word in _STRING_PREFIXES:
+                return self.fin[i] == self.beg[i + 1]
+            return word in _LITERAL_PREFIXES or word.startswith("_")
+        if not word.startswith("_"):
+            return False
+        return self.kind[i + 1] == T_NUMBER or (self.kind[i + 2] == T_STRING and self.is_prefix(i + 1))
 
     def named(self, i: int) -> int:
         """A column, perhaps qualified, or the call of a qualified function."""

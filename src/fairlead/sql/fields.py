@@ -497,7 +497,7 @@ class FieldCollector(ExpressionWalker):
         while True:
             i = self.table_factor(i)
             while True:
-                if self.text[i] == "ON":
+                if self.text[i] == "ON" and self.text[i + 1] != "DUPLICATE":
                     i = self.expression(i + 1, 0)
                 elif self.text[i] == "USING" and self.kind[i + 1] == T_LPAREN:
                     i = self.behind(i + 1)
