@@ -155,16 +155,3 @@ def test_gtids_that_mysql_reports() -> None:
     state = b"\x03" + bytes((len(gtids) + 2, 0, len(gtids))) + gtids
     payload = b"\x00\x01\x00\x02\x40\x00\x00\x00" + bytes((len(state),)) + state
     assert packets.parse_ok(payload, CLIENT_SESSION_TRACK).gtids == gtids.decode()
-
-
-@pytest.mark.parametrize(
-    ("version", "capabilities", "expected"),
-    [
-        ("8.0.36", 0xFFFF, True),
-        ("10.11.6-MariaDB", 0xFFFE, False),
-        ("5.5.5-10.3.1-log", 0xFFFF, False),
-        ("11.4.2-own-build", 0xFFFE, False),
-    ],
-)
-def test_which_product_greets(version: str, capabilities: int, expected: bool) -> None:
-    assert Greeting(version, 1, bytes(20), capabilities).is_mysql is expected

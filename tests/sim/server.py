@@ -45,7 +45,8 @@ class Node:
         self.up = True
         # It takes connections and refuses logins.
         self.full = False
-        self.lag_us = 0
+        self._lag_us = 0
+        self._horizon = 0
         self.connections: dict[int, ServerConnection] = {}
         self._last_thread = slot * 100_000
 
@@ -54,9 +55,23 @@ class Node:
         connection.thread_id = self._last_thread
         self.connections[self._last_thread] = connection
 
+    @property
+    def lag_us(self) -> int:
+        """How far the server is behind, in microseconds."""
+        return self._lag_us
+
+    @lag_us.setter
+    def lag_us(self, microseconds: int) -> None:
+        self._horizon = self.horizon()
+        self._lag_us = microseconds
+
+    def horizon(self) -> int:
+        """Until when it has the commits: what has been applied stays, also when the lag grows."""
+        return max(self._horizon, self.world.clock.now - (0 if self.is_primary else self._lag_us))
+
     def value_of(self, row: int) -> str:
         """The row as this server sees it."""
-        horizon = self.world.clock.now - (0 if self.is_primary else self.lag_us)
+        horizon = self.horizon()
         for commit in reversed(self.world.ledger):
             if commit.row == row and commit.when <= horizon:
                 return commit.token
@@ -64,14 +79,21 @@ class Node:
 
     def position(self) -> int:
         """How many of the commits this server has."""
-        horizon = self.world.clock.now - (0 if self.is_primary else self.lag_us)
+        horizon = self.horizon()
         return sum(commit.when <= horizon for commit in self.world.ledger)
+
+    def gtids(self, position: int, only: bool = False) -> str:
+        """The position as text; `only`: the last commit alone."""
+        if self.world.mysql:
+            return f"{ORIGIN}:{position}" if only or position < 2 else f"{ORIGIN}:1-{position}"
+        return f"0-1-{position}"
 
     def catches_up_in(self, position: int) -> int:
         """Microseconds until it has so many commits."""
         if self.is_primary or position <= 0 or position > len(self.world.ledger):
             return 0
-        return max(0, self.world.ledger[position - 1].when + self.lag_us - self.world.clock.now)
+        when = self.world.ledger[position - 1].when
+        return 0 if when <= self._horizon else max(0, when + self.lag_us - self.world.clock.now)
 
     def crash(self) -> None:
         """All connections break; what was not committed is gone."""
@@ -232,7 +254,8 @@ class ServerConnection(Peer):
 
     def _ok(self) -> bytes:
         if self.committed and self.tracks_gtid and self.capabilities & fmt.SESSION_TRACK:
-            return fmt.packet(1, fmt.ok_with_gtid(self._status(), f"0-1-{len(self.world.ledger)}"))
+            last = self.node.gtids(len(self.world.ledger), only=True)
+            return fmt.packet(1, fmt.ok_with_gtid(self._status(), last, self.world.mysql))
         return fmt.packet(1, fmt.ok(self._status()))
 
     def _error(self, code: int, message: str) -> bytes:
@@ -424,13 +447,15 @@ class ServerConnection(Peer):
         self.tracks_gtid = True
         return self._ok()
 
-    def _sql_wait(self, binary: bool, position: str) -> bytes:
+    def _sql_wait(self, binary: bool, function: str, position: str) -> bytes:
+        if (function == "WAIT_FOR_EXECUTED_GTID_SET") is not self.world.mysql:
+            return self._error(1305, f"FUNCTION {function} does not exist")
         if self.node.position() < int(position):
             return self._error(1242, "Subquery returns more than 1 row")
         return self._rows([["1"]], binary)
 
     def _sql_position(self, binary: bool) -> bytes:
-        return self._rows([[f"0-1-{self.node.position()}"]], binary)
+        return self._rows([[self.node.gtids(self.node.position())]], binary)
 
     def _sql_names(self, binary: bool) -> bytes:
         return self._ok()
@@ -451,7 +476,9 @@ class ServerConnection(Peer):
         return self._rows([[token, self.node.name, "0"]], binary)
 
 
-_WAITS = re.compile(rb"MASTER_GTID_WAIT\('0-1-(\d+)', (\d+)\)")
+ORIGIN = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+_WAIT = r"\('(?:0-1-|" + ORIGIN + r":1-)(\d+)', (\d+)\)"
+_WAITS = re.compile(f"(?:MASTER_GTID_WAIT|WAIT_FOR_EXECUTED_GTID_SET){_WAIT}".encode())
 _COMMANDS = {
     1: ServerConnection._quit,
     2: ServerConnection._init_db,
@@ -478,9 +505,18 @@ _DIALECT = [
         (r"SET @(a|b) = '(\w+)'", "variable"),
         (r"SET sql_mode = '(\w*)'", "mode"),
         (r"SET NAMES utf8mb4", "names"),
-        (r"SET @@session.session_track_system_variables = .*", "track"),
-        (r"SELECT \(SELECT CASE WHEN MASTER_GTID_WAIT\('0-1-(\d+)', \d+\) .*", "wait"),
-        (r"SELECT @@gtid_current_pos", "position"),
+        (
+            r"SET /\*M!100000 @@session.session_track_system_variables = .* \*/"
+            r" /\*!50700 @@session.session_track_gtids = 'OWN_GTID' \*/",
+            "track",
+        ),
+        (
+            r"SELECT \(SELECT CASE WHEN (MASTER_GTID_WAIT|WAIT_FOR_EXECUTED_GTID_SET)"
+            + _WAIT.replace(r"(\d+)\)", r"\d+\)")
+            + " = 0 .*",
+            "wait",
+        ),
+        (r"SELECT /\*M!100000 @@gtid_current_pos \*/ /\*!50700 @@global.gtid_executed \*/", "position"),
         (r"USE (\w+)", "use"),
         (r"CREATE TEMPORARY TABLE (\w+) \(id INT\)", "make_temp"),
         (r"SELECT '(\w+)', COUNT\(\*\) FROM (\w+)", "read_temp"),

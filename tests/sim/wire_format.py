@@ -142,10 +142,10 @@ def ok(status: int, header: int = 0) -> bytes:
     return bytes((header, 0, 0)) + status.to_bytes(2, "little") + b"\0\0"
 
 
-def ok_with_gtid(status: int, gtid: str) -> bytes:
-    """An OK that reports `last_gtid` in its session state."""
-    pair = text("last_gtid") + text(gtid)
-    state = b"\0" + number(len(pair)) + pair
+def ok_with_gtid(status: int, gtid: str, mysql: bool) -> bytes:
+    """An OK that reports a GTID in its session state: the variable `last_gtid`, or MySQL's own type."""
+    found = b"\0" + text(gtid) if mysql else text("last_gtid") + text(gtid)
+    state = (b"\3" if mysql else b"\0") + number(len(found)) + found
     plain = bytes((0, 0, 0)) + (status | STATE_CHANGED).to_bytes(2, "little") + b"\0\0"
     return plain + text("") + number(len(state)) + state
 

@@ -127,6 +127,8 @@ class World:
         self.disturbed = False
         # A client sees its own writes on whatever server reads.
         self.causal = False
+        # The servers are MySQL's, as far as GTIDs go.
+        self.mysql = False
         self.faults = faults
         # The statements of clients by their tokens, and whether anybody asks where they arrive.
         self.sent: dict[bytes, Origin] = {}
@@ -239,6 +241,7 @@ class World:
         params["master_reconnection"] = params["lazy_connect"] or rng.random() < 0.7
         params["master_failure_mode"] = rng.choice(("fail_instantly", "fail_on_write", "error_on_write"))
         params["retry_failed_reads"] = rng.random() < 0.8
+        params["retry_lagging_reads"] = rng.random() < 0.3
         params["max_slave_connections"] = rng.choice((255, 255, 1, 2))
         # With pruning a full history is lossy by design; without, the session stays where it is.
         params["max_sescmd_history"] = 50 if params["lazy_connect"] else rng.choice((50, 50, 5))
@@ -280,6 +283,7 @@ class World:
             )
             params["causal_reads_timeout"] = rng.choice((1_000, 10_000))
             self.causal = True
+            self.mysql = rng.random() < 0.3
         # What an optimist has read on a replica may be different on the primary: the session ends.
         self.disturbed = params["optimistic_trx"]
         imply(params)
@@ -320,7 +324,8 @@ class World:
         for host in self.hosts:
             host.tick()
         for node in self.nodes:
-            gtid.write(self.board, server_index(node.slot, SERVER_GTIDS), {0: (1, node.position())})
+            position = gtid.parse(node.gtids(node.position()))
+            gtid.write(self.board, server_index(node.slot, SERVER_GTIDS), position)
 
     def note(self, who: str, what: str) -> None:
         """A line of the transcript."""

@@ -42,12 +42,6 @@ class Greeting(Struct, frozen=True):
     status: int = 2
     plugin: str = "mysql_native_password"
 
-    @property
-    def is_mysql(self) -> bool:
-        """The server is one of MySQL, not of MariaDB."""
-        named = self.version.startswith("5.5.5-") or "mariadb" in self.version.lower()
-        return not named and self.capabilities & CLIENT_MYSQL != 0
-
     def build(self) -> bytes:
         """The payload."""
         low = self.capabilities & 0xFFFFFFFF

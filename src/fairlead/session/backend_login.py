@@ -136,7 +136,6 @@ class BackendLogin:
     def _greeted(self, greeting: Greeting) -> None:
         self.greeting = greeting
         self.backend.thread_id = greeting.thread_id
-        self.backend.server.is_mysql = greeting.is_mysql
         if self.backend.server.pools:
             self.backend.scramble = greeting.scramble
         session = self.session

@@ -20,7 +20,7 @@ class Server:
     as long as that is configured.
     """
 
-    __slots__ = ("changed_us", "definition", "facts", "is_mysql", "name", "pools", "service", "slot", "tls")
+    __slots__ = ("changed_us", "definition", "facts", "name", "pools", "service", "slot", "tls")
 
     def __init__(self, definition: ServerDef) -> None:
         self.name = definition.name
@@ -32,8 +32,6 @@ class Server:
         self.service = ""
         # When its configuration was changed last: connections from before may lead elsewhere.
         self.changed_us = 0
-        # It greeted as MySQL, not as MariaDB.
-        self.is_mysql = False
         # Connections to it may go from session to session.
         self.pools = False
 

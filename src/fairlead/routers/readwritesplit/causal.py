@@ -49,14 +49,19 @@ PROBE_BYTES_MAX = 64 * 1024
 PROBE_AGAIN_MS = 200
 
 # Every connection reports the GTID of a write in the OK of its reply.
-_TRACK = (
-    b"SET @@session.session_track_system_variables = CASE @@session.session_track_system_variables "
+_TRACK_MARIADB = (
+    b"@@session.session_track_system_variables = CASE @@session.session_track_system_variables "
     b"WHEN '*' THEN '*' WHEN '' THEN 'last_gtid' "
     b"ELSE CONCAT(@@session.session_track_system_variables, ',last_gtid') END"
 )
-_POSITION = b"SELECT @@gtid_current_pos"
-_TRACK_MYSQL = b"SET @@session.session_track_gtids = 'OWN_GTID'"
-_POSITION_MYSQL = b"SELECT @@global.gtid_executed"
+# What a server is, is not known before it greets, and then it may be another one already: MariaDB executes
+# the first comment and skips the second, MySQL does the opposite.
+_EITHER = b"/*M!100000 %s */ /*!50700 %s */"
+_TRACK = b"SET " + _EITHER % (_TRACK_MARIADB, b"@@session.session_track_gtids = 'OWN_GTID'")
+_POSITION = b"SELECT " + _EITHER % (b"@@gtid_current_pos", b"@@global.gtid_executed")
+# A service below would take the above for something that only its primary may execute.
+_TRACK_OF_SERVICE = b"SET " + _TRACK_MARIADB
+_POSITION_OF_SERVICE = b"SELECT @@gtid_current_pos"
 _TIMED_OUT_TEXT = "Causal read timed out while in a read-only transaction, cannot retry command."
 
 
@@ -200,7 +205,7 @@ class Causal:
             return losses.no_master(self.router, statement)
         self._hold(statement, master)
         self._answer.clear()
-        master.send_own(_POSITION_MYSQL if master.server.is_mysql else _POSITION, K_PROBE)
+        master.send_own(_POSITION_OF_SERVICE if master.server.service else _POSITION, K_PROBE)
         return ROUTED
 
     def _hold(self, statement: Statement, asked: Backend) -> None:
@@ -308,7 +313,7 @@ def reached_within(wanted: gtid.Position, timeout_s: int) -> str:
 
 def _tracking(backend: Backend) -> bytes:
     """The statement after which the server reports the GTIDs of writes."""
-    return _TRACK_MYSQL if backend.server.is_mysql else _TRACK
+    return _TRACK_OF_SERVICE if backend.server.service else _TRACK
 
 
 def service_position(board: Any, slot: int) -> gtid.Position:
