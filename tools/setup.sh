@@ -1,5 +1,5 @@
 #!/bin/bash
-# Sets up one thing and says what it does: environment | compile | mariadb | haproxy.
+# Sets up one thing and says what it does: environment | compile | mariadb | haproxy | libssl.
 # Works on a fresh Debian or Ubuntu; packages of the distribution are installed only when something is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -111,7 +111,14 @@ set_up_haproxy() {
     say "$(haproxy -v | head -1)"
 }
 
+# The benchmark's load generator is written in C and speaks TLS.
+set_up_libssl() {
+    if ! echo '#include <openssl/ssl.h>' | gcc -fsyntax-only -x c - 2>/dev/null; then
+        install_packages libssl-dev
+    fi
+}
+
 case "${1:-}" in
-    environment | compile | mariadb | haproxy) "set_up_$1" ;;
-    *) die "usage: tools/setup.sh environment|compile|mariadb|haproxy" ;;
+    environment | compile | mariadb | haproxy | libssl) "set_up_$1" ;;
+    *) die "usage: tools/setup.sh environment|compile|mariadb|haproxy|libssl" ;;
 esac
