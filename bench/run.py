@@ -23,7 +23,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-from targets import CIPHER, Direct, Fairlead, FairleadTls, HAProxy, Identity, Target  # noqa: E402
+from identity import Identity  # noqa: E402
+from targets import CIPHER, Direct, Fairlead, FairleadTls, HAProxy, Target  # noqa: E402
 
 from cluster import APP_PASSWORD, APP_USER, DATABASE, Cluster, ClusterError  # noqa: E402
 
