@@ -30,8 +30,8 @@ from cluster import APP_PASSWORD, APP_USER, DATABASE, Cluster, ClusterError  # n
 
 PLACE = ROOT / ".bench"
 DOCS = ROOT / "docs/benchmarks.md"
-# The part of the page that `--docs` writes.
-DOCS_BEGIN, DOCS_END = "<!-- results -->", "<!-- end of results -->"
+# The parts of the page that `--docs` writes, each if it was measured.
+PARTS = ("results", "results over TLS")
 # Pairs of Fairlead against itself, and the idle sessions beside active ones.
 SELF_ROUNDS = 3
 IDLE_SOME, IDLE_MANY = 2_000, 10_000
@@ -365,13 +365,15 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}"
 
 
-def write_docs(text: str, rounds: int, seconds: float) -> None:
-    """Put the results into the page, between its marks."""
+def write_docs(texts: dict[str, str], rounds: int, seconds: float) -> None:
+    """Put the results into the page, between the marks of their part."""
     page = DOCS.read_text()
-    before, rest = page.split(DOCS_BEGIN)
-    after = rest.split(DOCS_END)[1]
     head = f"{time.strftime('%Y-%m-%d')}, {machine()}; {rounds} rounds of {seconds:g} s"
-    DOCS.write_text(f"{before}{DOCS_BEGIN}\n{head}:\n\n{text}\n{DOCS_END}{after}")
+    for part, text in texts.items():
+        begin, end = f"<!-- {part} -->", f"<!-- end of {part} -->"
+        before, rest = page.split(begin)
+        page = f"{before}{begin}\n{head}:\n\n{text}\n{end}{rest.split(end)[1]}"
+    DOCS.write_text(page)
 
 
 def make_target(name: str, cluster: Cluster, identity: Identity | None) -> Target:
@@ -438,12 +440,13 @@ def main() -> int:
     except (ClusterError, subprocess.TimeoutExpired) as error:
         log(f"bench: {error}")
         return 1
-    tables = [
-        make(bench, some)
-        for make, tls in ((table, False), (tls_table, True))
-        if (some := [case for case in cases if case.tls == tls])
-    ]
-    text = "\n\n".join([*tables, *(["\n".join(extras)] if extras else [])])
+    texts: dict[str, str] = {}
+    for part, make, tls in zip(PARTS, (table, tls_table), (False, True), strict=True):
+        if some := [case for case in cases if case.tls == tls]:
+            texts[part] = make(bench, some)
+    if extras:
+        texts[PARTS[0]] += "\n\n" + "\n".join(extras)
+    text = "\n\n".join(texts.values())
     log(f"\n{text}\n")
     stamp = time.strftime("%Y%m%d-%H%M%S")
     (PLACE / f"{stamp}.json").write_text(
@@ -451,7 +454,7 @@ def main() -> int:
     )
     (PLACE / f"{stamp}.md").write_text(f"{machine()}, {rounds} rounds of {seconds:g} s\n\n{text}\n")
     if given.docs:
-        write_docs(text, rounds, seconds)
+        write_docs(texts, rounds, seconds)
     log(
         f"CPU time of all processes of the product; ratio: median of {rounds} pairs. Kept in .bench/{stamp}.*"
     )

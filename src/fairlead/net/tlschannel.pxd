@@ -19,7 +19,7 @@ cdef class TlsChannel(Channel):
     cdef str _broken
     cdef bint _left_over
 
-    @cython.locals(buf=bytearray, n=Py_ssize_t)
+    @cython.locals(buf=bytearray, size=Py_ssize_t, n=Py_ssize_t)
     cdef void _receive(self) except *
     cdef void _handshake(self) except *
     @cython.locals(buf=bytearray, plain=bytearray, kept=Py_ssize_t, apart=bint, start=Py_ssize_t, end=Py_ssize_t,

@@ -100,11 +100,13 @@ class TlsChannel(Channel):
     def _receive(self) -> None:
         """Move what the kernel has into the BIO; the remainder of plain-text times goes first."""
         incoming = self._incoming
-        if self._handshaking and self._kept is not None:
-            incoming.write(self._kept)
-            self._kept = None
+        if self._handshaking:
+            kept = self.take_kept()
+            if kept is not None:
+                incoming.write(kept)
         buf = self.poller.buffer
-        n = sys_recv(self.fd, buf, 0, _TURN)
+        size = min(_TURN, len(buf))
+        n = sys_recv(self.fd, buf, 0, size)
         if n == _EAGAIN:
             self._readable = False
         elif n < 0:
@@ -117,7 +119,7 @@ class TlsChannel(Channel):
             with memoryview(buf) as whole, whole[0:n] as piece:
                 incoming.write(piece)
             # No other event will tell of an end that came with these bytes.
-            if n < _TURN and not self._ended:
+            if n < size and not self._ended:
                 self._readable = False
 
     def _handshake(self) -> None:
