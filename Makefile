@@ -47,6 +47,10 @@ $(STAMPS)/mariadb-test-data: | $(STAMPS)/packages
 	@tools/setup.sh mariadb-test-data
 	@touch $@
 
+$(STAMPS)/libssl: | $(STAMPS)/packages
+	@tools/setup.sh libssl
+	@touch $@
+
 demo: $(STAMPS)/compiled $(STAMPS)/mariadb
 	@$(PYTHON) tools/demo.py $(if $(filter once,$(DEMO)),--once)
 
@@ -76,10 +80,10 @@ soak: $(STAMPS)/compiled $(STAMPS)/mariadb
 chaos: $(STAMPS)/compiled $(STAMPS)/mariadb
 	@$(PYTHON) tools/chaos.py --events $(or $(EVENTS),100) --seed $(or $(SEED),1)
 
-bench: $(STAMPS)/compiled $(STAMPS)/mariadb $(STAMPS)/haproxy
+bench: $(STAMPS)/compiled $(STAMPS)/mariadb $(STAMPS)/haproxy $(STAMPS)/libssl
 	@$(PYTHON) bench/run.py $(BENCH)
 
-bench-quick: $(STAMPS)/compiled $(STAMPS)/mariadb $(STAMPS)/haproxy
+bench-quick: $(STAMPS)/compiled $(STAMPS)/mariadb $(STAMPS)/haproxy $(STAMPS)/libssl
 	@$(PYTHON) bench/run.py --quick $(BENCH)
 
 bench-micro: $(STAMPS)/compiled

@@ -2,19 +2,24 @@
  * beforehand. It costs about 3 us per query, so that on two cores the thing in the middle is what is measured.
  *
  *   load --port P --user U --password W --database D --clients N --case C --warmup S --seconds S --pids 1,2,3
+ *        [--servers 4,5] [--ciphers SUITES]
  *
  * Cases: select (point select, text protocol), prepared (the same, binary), trx (BEGIN, SELECT, UPDATE, COMMIT),
  * session (SET @a, SELECT, SET NAMES, SELECT), connect (connect, log in, one query, quit), large (one big result set after the other), idle (log in and wait).
- * At the beginning and at the end of the measured window it reads the CPU time of the processes in --pids, all
- * threads, in nanoseconds from the scheduler, and prints one line of JSON.
+ * With --ciphers every connection is TLSv1.3 with one of these suites, a full handshake each time. Nothing is
+ * verified: that would be the load generator's work only.
+ * At the beginning and at the end of the measured window it reads the CPU time of the processes in --pids and of
+ * those in --servers, all threads, in nanoseconds from the scheduler, and prints one line of JSON.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,17 +30,19 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HEAD = 512, VARIANTS = 1024, MAX_STEPS = 4, BUCKETS = 4096 };
-enum state { GREETING, AUTH, PREPARE, PREPARE_REST, FIRST, COLUMNS, ROWS, IDLE };
+enum { HEAD = 512, VARIANTS = 1024, MAX_STEPS = 4, BUCKETS = 4096, READ_BYTES = 256 * 1024 };
+enum state { GREETING, HANDSHAKE, AUTH, PREPARE, PREPARE_REST, FIRST, COLUMNS, ROWS, IDLE };
 enum {
     CAP_LONG_PASSWORD = 1, CAP_LONG_FLAG = 4, CAP_CONNECT_WITH_DB = 8, CAP_PROTOCOL_41 = 512,
-    CAP_TRANSACTIONS = 8192, CAP_SECURE = 32768, CAP_PLUGIN_AUTH = 1 << 19, CAP_DEPRECATE_EOF = 1 << 24
+    CAP_SSL = 2048, CAP_TRANSACTIONS = 8192, CAP_SECURE = 32768, CAP_PLUGIN_AUTH = 1 << 19, CAP_DEPRECATE_EOF = 1 << 24
 };
 
 struct packet { unsigned char *data; size_t size; };
 
 struct connection {
     int fd;
+    unsigned serial;                 /* which dialling of this place it is */
+    SSL *tls;
     enum state state;
     unsigned char head[HEAD];        /* the beginning of the packet that is arriving */
     unsigned char header[4];
@@ -47,10 +54,12 @@ struct connection {
 };
 
 static struct { const char *host, *user, *password, *database, *mode; int port, clients; double warmup, seconds;
-                long rows; char *pids; } o = {"127.0.0.1", "app", "", "", "select", 3306, 8, 0.3, 2, 10000, NULL};
+                long rows; char *pids, *servers, *ciphers; }
+    o = {"127.0.0.1", "app", "", "", "select", 3306, 8, 0.3, 2, 10000, NULL, NULL, NULL};
 static struct packet scripts[MAX_STEPS][VARIANTS];
 static unsigned steps = 1;
 static struct connection *connections;
+static SSL_CTX *tls_context;
 static int poller, ready_count;
 static uint64_t done_count, bytes_count, histogram[BUCKETS];
 static unsigned random_state = 12345;
@@ -112,7 +121,7 @@ static void native_token(const unsigned char *scramble, unsigned char *out) {
 /* -- sending */
 
 static void send_all(struct connection *c, const unsigned char *data, size_t size) {
-    ssize_t sent = send(c->fd, data, size, MSG_NOSIGNAL);
+    ssize_t sent = c->tls ? SSL_write(c->tls, data, (int)size) : send(c->fd, data, size, MSG_NOSIGNAL);
     if (sent != (ssize_t)size) fatal("send", sent < 0 ? strerror(errno) : "incomplete");
 }
 
@@ -190,10 +199,12 @@ static void send_next(struct connection *c) {
 }
 
 static void dial(struct connection *c) {
+    static unsigned serial;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)o.port)};
     int one = 1;
     inet_pton(AF_INET, o.host, &address.sin_addr);
     memset(c, 0, sizeof *c);
+    c->serial = ++serial;
     c->since = now_ns();
     c->fd = socket(AF_INET, SOCK_STREAM, 0);
     if (c->fd < 0) fatal("socket", strerror(errno));
@@ -204,6 +215,60 @@ static void dial(struct connection *c) {
     if (epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &event)) fatal("epoll_ctl", strerror(errno));
 }
 
+/* -- TLS */
+
+static void make_tls_context(void) {
+    if (!o.ciphers) return;
+    tls_context = SSL_CTX_new(TLS_client_method());
+    if (!tls_context || !SSL_CTX_set_min_proto_version(tls_context, TLS1_3_VERSION) ||
+        !SSL_CTX_set_ciphersuites(tls_context, o.ciphers))
+        fatal("TLS", ERR_reason_error_string(ERR_get_error()));
+    SSL_CTX_set_session_cache_mode(tls_context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_read_ahead(tls_context, 1);
+    SSL_CTX_set_default_read_buffer_len(tls_context, READ_BYTES);
+}
+
+static void tls_failed(struct connection *c, int result) {
+    int error = SSL_get_error(c->tls, result);
+    const char *reason = ERR_reason_error_string(ERR_get_error());
+    fatal("TLS", reason ? reason : error == SSL_ERROR_SYSCALL ? strerror(errno) : "closed by the other side");
+}
+
+static void log_in(struct connection *c);
+
+/* Capabilities, greatest packet and character set: the same with and behind the request for TLS. */
+static void begin_login(unsigned char *payload) {
+    uint32_t caps = CAP_LONG_PASSWORD | CAP_LONG_FLAG | CAP_PROTOCOL_41 | CAP_TRANSACTIONS | CAP_SECURE |
+                    CAP_PLUGIN_AUTH | CAP_DEPRECATE_EOF | (*o.database ? CAP_CONNECT_WITH_DB : 0) |
+                    (tls_context ? CAP_SSL : 0);
+    uint32_t biggest = 1 << 24;
+    memcpy(payload, &caps, 4), memcpy(payload + 4, &biggest, 4), payload[8] = 45;
+}
+
+/* Goes on with the handshake; behind it comes the login. */
+static void shake_hands(struct connection *c) {
+    int result = SSL_connect(c->tls);
+    if (result == 1)
+        log_in(c);
+    else if (SSL_get_error(c->tls, result) != SSL_ERROR_WANT_READ)
+        tls_failed(c, result);
+}
+
+static void ask_for_tls(struct connection *c) {
+    unsigned char payload[32] = {0};
+    begin_login(payload);
+    send_packet(c, 1, payload, sizeof payload);
+    c->tls = SSL_new(tls_context);
+    if (!c->tls || !SSL_set_fd(c->tls, c->fd)) fatal("TLS", "out of memory");
+    c->state = HANDSHAKE;
+    shake_hands(c);
+}
+
+static void hang_up(struct connection *c) {
+    SSL_free(c->tls);
+    close(c->fd);
+}
+
 /* -- receiving */
 
 static void log_in(struct connection *c) {
@@ -212,16 +277,13 @@ static void log_in(struct connection *c) {
     size_t at = 1 + strlen((const char *)greeting + 1) + 1 + 4;
     memcpy(scramble, greeting + at, 8);
     memcpy(scramble + 8, greeting + at + 8 + 1 + 2 + 1 + 2 + 2 + 1 + 10, 12);
-    uint32_t caps = CAP_LONG_PASSWORD | CAP_LONG_FLAG | CAP_PROTOCOL_41 | CAP_TRANSACTIONS | CAP_SECURE |
-                    CAP_PLUGIN_AUTH | CAP_DEPRECATE_EOF | (*o.database ? CAP_CONNECT_WITH_DB : 0);
-    uint32_t biggest = 1 << 24;
-    memcpy(p, &caps, 4), memcpy(p + 4, &biggest, 4), p[8] = 45, p += 32;
+    begin_login(payload), p += 32;
     p = (unsigned char *)stpcpy((char *)p, o.user) + 1;
     *p++ = 20;
     native_token(scramble, p), p += 20;
     if (*o.database) p = (unsigned char *)stpcpy((char *)p, o.database) + 1;
     p = (unsigned char *)stpcpy((char *)p, "mysql_native_password") + 1;
-    send_packet(c, 1, payload, (size_t)(p - payload));
+    send_packet(c, c->tls ? 2 : 1, payload, (size_t)(p - payload));
     c->state = AUTH;
 }
 
@@ -262,7 +324,7 @@ static void answered(struct connection *c) {
     record(now_ns() - c->since);
     if (!strcmp(o.mode, "connect")) {
         send_packet(c, 0, "\x01", 1);
-        close(c->fd);
+        hang_up(c);
         dial(c);
         return;
     }
@@ -276,7 +338,8 @@ static void packet_arrived(struct connection *c) {
     int error = first == 0xff && c->state != ROWS && c->state != COLUMNS && c->state != PREPARE_REST;
     if (error || (c->state == ROWS && first == 0xff && c->size < 1000)) error_packet(c);
     switch (c->state) {
-    case GREETING: log_in(c); break;
+    case GREETING: tls_context ? ask_for_tls(c) : log_in(c); break;
+    case HANDSHAKE: break;
     case AUTH:
         if (first == 0xfe) {
             unsigned char token[20];
@@ -316,7 +379,7 @@ static void packet_arrived(struct connection *c) {
 static void bytes_arrived(struct connection *c, const unsigned char *p, size_t size) {
     const unsigned char *end = p + size;
     bytes_count += size;
-    int fd = c->fd;
+    unsigned serial = c->serial;
     while (p < end) {
         if (c->have_header < 4) {
             c->header[c->have_header++] = *p++;
@@ -331,13 +394,33 @@ static void bytes_arrived(struct connection *c, const unsigned char *p, size_t s
         if (c->have == c->size) {
             c->have_header = 0;
             packet_arrived(c);
-            if (c->fd != fd || c->have_header) return; /* dialled again */
+            if (c->serial != serial) return; /* dialled again */
         }
     }
 }
 
+static unsigned char buffer[READ_BYTES];
+
+static void readable_tls(struct connection *c) {
+    unsigned serial = c->serial;
+    if (c->state == HANDSHAKE) shake_hands(c);
+    if (c->state == HANDSHAKE) return;
+    do {
+        int got = SSL_read(c->tls, buffer, sizeof buffer);
+        if (got > 0)
+            bytes_arrived(c, buffer, (size_t)got);
+        else if (SSL_get_error(c->tls, got) == SSL_ERROR_WANT_READ)
+            return;
+        else
+            tls_failed(c, got);
+    } while (c->serial == serial && SSL_has_pending(c->tls));
+}
+
 static void readable(struct connection *c) {
-    static unsigned char buffer[256 * 1024];
+    if (c->tls) {
+        readable_tls(c);
+        return;
+    }
     ssize_t got = recv(c->fd, buffer, sizeof buffer, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0) fatal("a connection was closed", got < 0 ? strerror(errno) : "by the other side");
@@ -352,32 +435,15 @@ static void turn(int timeout_ms) {
 
 /* -- measuring */
 
-struct cpu { uint64_t ns, ticks; };
-
-static struct cpu cpu_of(const char *pids) {
-    struct cpu sum = {0, 0};
-    char *copy = strdup(pids ? pids : ""), *save = NULL, path[320], line[1024];
+/* Nanoseconds of the processes so far: all threads, those that have ended too. */
+static uint64_t cpu_of(const char *pids) {
+    uint64_t sum = 0;
+    char *copy = strdup(pids ? pids : ""), *save = NULL;
     for (char *pid = strtok_r(copy, ",", &save); pid; pid = strtok_r(NULL, ",", &save)) {
-        snprintf(path, sizeof path, "/proc/%s/task", pid);
-        DIR *tasks = opendir(path);
-        for (struct dirent *entry; tasks && (entry = readdir(tasks));) {
-            if (entry->d_name[0] == '.') continue;
-            snprintf(path, sizeof path, "/proc/%s/task/%s/schedstat", pid, entry->d_name);
-            FILE *file = fopen(path, "r");
-            unsigned long long ns = 0;
-            if (file && fscanf(file, "%llu", &ns) == 1) sum.ns += ns;
-            if (file) fclose(file);
-        }
-        if (tasks) closedir(tasks);
-        snprintf(path, sizeof path, "/proc/%s/stat", pid);
-        FILE *file = fopen(path, "r");
-        if (file && fgets(line, sizeof line, file)) {
-            unsigned long user, kernel;
-            char *after = strrchr(line, ')');
-            if (after && sscanf(after + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel) == 2)
-                sum.ticks += user + kernel;
-        }
-        if (file) fclose(file);
+        clockid_t clock;
+        struct timespec t;
+        if (clock_getcpuclockid(atoi(pid), &clock) || clock_gettime(clock, &t)) fatal("no CPU time of process", pid);
+        sum += (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
     }
     free(copy);
     return sum;
@@ -405,7 +471,7 @@ static void read_options(int argc, char **argv) {
     static const struct option known[] = {
         {"host", 1, 0, 'h'}, {"port", 1, 0, 'P'}, {"user", 1, 0, 'u'}, {"password", 1, 0, 'p'}, {"database", 1, 0, 'd'},
         {"clients", 1, 0, 'c'}, {"case", 1, 0, 'm'}, {"warmup", 1, 0, 'w'}, {"seconds", 1, 0, 's'},
-        {"pids", 1, 0, 'i'}, {"rows", 1, 0, 'r'}, {0, 0, 0, 0}};
+        {"pids", 1, 0, 'i'}, {"servers", 1, 0, 'I'}, {"ciphers", 1, 0, 'C'}, {"rows", 1, 0, 'r'}, {0, 0, 0, 0}};
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) switch (c) {
         case 'h': o.host = optarg; break;
         case 'P': o.port = atoi(optarg); break;
@@ -417,6 +483,8 @@ static void read_options(int argc, char **argv) {
         case 'w': o.warmup = atof(optarg); break;
         case 's': o.seconds = atof(optarg); break;
         case 'i': o.pids = optarg; break;
+        case 'I': o.servers = optarg; break;
+        case 'C': o.ciphers = optarg; break;
         case 'r': o.rows = atol(optarg); break;
         default: exit(2);
         }
@@ -424,7 +492,9 @@ static void read_options(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     read_options(argc, argv);
+    signal(SIGPIPE, SIG_IGN);
     make_scripts();
+    make_tls_context();
     poller = epoll_create1(0);
     connections = calloc((size_t)o.clients, sizeof *connections);
     uint64_t begun = now_ns();
@@ -440,7 +510,7 @@ int main(int argc, char **argv) {
 
     done_count = bytes_count = 0;
     memset(histogram, 0, sizeof histogram);
-    struct cpu before = cpu_of(o.pids);
+    uint64_t before = cpu_of(o.pids), servers_before = cpu_of(o.servers);
     double own = own_cpu_us();
     uint64_t start = now_ns();
     run_until(start + (uint64_t)(o.seconds * 1e9));
@@ -448,11 +518,11 @@ int main(int argc, char **argv) {
         for (uint64_t wanted = done_count + 1; done_count < wanted;) turn(1000);
     double seconds = (double)(now_ns() - start) / 1e9;
     own = own_cpu_us() - own;
-    struct cpu after = cpu_of(o.pids);
-    printf("{\"done\": %llu, \"seconds\": %.6f, \"bytes\": %llu, \"cpu_ns\": %llu, \"cpu_ticks\": %llu, \"own_us\": %.0f, "
+    uint64_t after = cpu_of(o.pids), servers_after = cpu_of(o.servers);
+    printf("{\"done\": %llu, \"seconds\": %.6f, \"bytes\": %llu, \"cpu_ns\": %llu, \"servers_ns\": %llu, \"own_us\": %.0f, "
            "\"p50_us\": %.1f, \"p95_us\": %.1f, \"p99_us\": %.1f}\n",
            (unsigned long long)done_count, seconds, (unsigned long long)bytes_count,
-           (unsigned long long)(after.ns - before.ns), (unsigned long long)(after.ticks - before.ticks), own,
+           (unsigned long long)(after - before), (unsigned long long)(servers_after - servers_before), own,
            percentile(0.5), percentile(0.95), percentile(0.99));
     return 0;
 }

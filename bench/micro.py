@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import json
 import socket
+import ssl
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -194,6 +196,53 @@ def channel() -> Callable[[], object]:
     return run
 
 
+def encrypted() -> Callable[[], object]:
+    """The same enciphered; the other side's half of it is measured too."""
+    from identity import Identity
+
+    from fairlead.net.channel import Handler
+    from fairlead.net.poller import Poller
+    from fairlead.net.tls import listener_context
+    from fairlead.net.tlschannel import TlsChannel
+
+    class Eater(Handler):
+        def on_data(self, buf: bytearray, start: int, end: int) -> int:
+            return end
+
+    poller = Poller()
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with tempfile.TemporaryDirectory() as directory:
+        identity = Identity(Path(directory))
+        context = listener_context({"ssl_cert": str(identity.cert), "ssl_key": str(identity.key)})
+    made, ready = TlsChannel(poller, ours.detach(), Eater()), list[bool]()
+    made.start_tls(context, server_side=True, on_ready=lambda: ready.append(True))
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    peer = trusting.wrap_bio(incoming, outgoing)
+    while not ready:
+        try:
+            peer.do_handshake()
+        except ssl.SSLWantReadError:
+            theirs.send(outgoing.read())
+            poller.run(0)
+            incoming.write(theirs.recv(65536))
+        else:
+            theirs.send(outgoing.read())
+            poller.run(0)
+    data = bytearray(1024)
+
+    def run() -> None:
+        made.send(data, 0, 1024)
+        theirs.recv(4096)
+        peer.write(data)
+        theirs.send(outgoing.read())
+        poller.run(0)
+
+    return run
+
+
 def accounts() -> Callable[[], object]:
     from fairlead.accounts.authenticators import AuthenticatorSet
     from fairlead.accounts.directory import AccountDirectory
@@ -337,6 +386,7 @@ MICROS = (
         ("fairlead.net.syscalls", "fairlead.net.poller", "fairlead.net.channel"),
         channel,
     ),
+    Micro("1 KB there and back over TLS", ("fairlead.net.tlschannel",), encrypted),
     Micro(
         "find and judge an account",
         tuple(f"fairlead.accounts.{name}" for name in ("patterns", "directory", "authenticators")),

@@ -19,36 +19,22 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-from cluster import (  # noqa: E402
-    APP_PASSWORD,
-    APP_USER,
-    DATABASE,
-    MONITOR_PASSWORD,
-    MONITOR_USER,
-    SERVICE_PASSWORD,
-    SERVICE_USER,
-    Cluster,
-    ClusterError,
-    end,
-    free_port,
-    spawn,
-    tail,
-    wait_until,
-)
+from identity import Identity  # noqa: E402
+from targets import CIPHER, Direct, Fairlead, FairleadTls, HAProxy, Target  # noqa: E402
+
+from cluster import APP_PASSWORD, APP_USER, DATABASE, Cluster, ClusterError  # noqa: E402
 
 PLACE = ROOT / ".bench"
 DOCS = ROOT / "docs/benchmarks.md"
-# The part of the page that `--docs` writes.
-DOCS_BEGIN, DOCS_END = "<!-- results -->", "<!-- end of results -->"
+# The parts of the page that `--docs` writes, each if it was measured.
+PARTS = ("results", "results over TLS")
 # Pairs of Fairlead against itself, and the idle sessions beside active ones.
 SELF_ROUNDS = 3
 IDLE_SOME, IDLE_MANY = 2_000, 10_000
-COMMAND = Path(sys.executable).with_name("fairlead")
 POINTS = 10000
 LARGE_ROWS = 200_000
 TABLE = (
@@ -73,6 +59,7 @@ class Case:
     rows: int = 0
     # Fairlead keeps the server connections of sessions that have ended.
     pooled: bool = False
+    tls: bool = False
 
 
 CASES = (
@@ -90,17 +77,22 @@ CASES = (
     Case("the same, pooled", "connect", 8, quick=True, unit="µs/connection", bar=0.8, pooled=True),
     Case("100 MB result set", "large", 1, unit="s/GB", rows=LARGE_ROWS // 2),
     Case("200 MB result set", "large", 1, quick=True, unit="s/GB", bar=1.0, rows=LARGE_ROWS),
+    Case("TLS: select, 8 clients", "select", 8, tls=True),
+    Case("TLS: select, 64 clients", "select", 64, tls=True),
+    Case("TLS: connect, query, quit; 8", "connect", 8, unit="µs/connection", tls=True),
+    Case("TLS: 200 MB result set", "large", 1, unit="s/GB", rows=LARGE_ROWS, tls=True),
 )
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One run of one case against one target."""
+    """One run of one case against one target. `servers`: what it cost them, in the unit of `cost`."""
 
     round: int
     case: str
     target: str
     cost: float
+    servers: float
     rate: float
     p50_us: float
     p95_us: float
@@ -116,24 +108,9 @@ def load_program() -> Path:
     PLACE.mkdir(exist_ok=True)
     source, program = ROOT / "bench/load.c", PLACE / "load"
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
-        subprocess.run(["gcc", "-O2", "-Wall", "-o", str(program), str(source)], check=True)
+        words = ["gcc", "-O2", "-Wall", "-o", str(program), str(source), "-lssl", "-lcrypto"]
+        subprocess.run(words, check=True)
     return program
-
-
-def family(pid: int) -> list[int]:
-    """The process and all that descend from it."""
-    children: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                text = Path(f"/proc/{entry}/stat").read_text()
-            except OSError:
-                continue
-            children.setdefault(int(text.rsplit(")", 1)[1].split()[1]), []).append(int(entry))
-    found = [pid]
-    for member in found:
-        found.extend(children.get(member, []))
-    return found
 
 
 def memory_kb(pids: list[int]) -> float:
@@ -146,118 +123,12 @@ def memory_kb(pids: list[int]) -> float:
     return total
 
 
-class Target:
-    """Something to connect to: a port for reads, one for writes, and the process whose CPU counts."""
-
-    name = ""
-
-    def __init__(self, read_port: int, write_port: int) -> None:
-        self.read_port = read_port
-        self.write_port = write_port
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def pids(self) -> list[int]:
-        return family(self.process.pid) if self.process is not None else []
-
-    def stop(self) -> None:
-        end(self.process)
-        self.process = None
-
-
-class Direct(Target):
-    name = "direct"
-
-    def __init__(self, cluster: Cluster) -> None:
-        super().__init__(cluster.replicas[0].port, cluster.primary.port)
-
-
-class HAProxy(Target):
-    name = "haproxy"
-
-    def __init__(self, cluster: Cluster) -> None:
-        super().__init__(port := free_port(14301), free_port(port + 1))
-        config = cluster.directory / "haproxy.cfg"
-        servers = "\n".join(f"  server {s.name} 127.0.0.1:{s.port}" for s in cluster.replicas)
-        config.write_text(
-            "global\n  nbthread 1\n  maxconn 4000\n"
-            "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1h\n  timeout server 1h\n"
-            f"listen reads\n  bind 127.0.0.1:{self.read_port}\n  balance leastconn\n{servers}\n"
-            f"listen writes\n  bind 127.0.0.1:{self.write_port}\n"
-            f"  server primary 127.0.0.1:{cluster.primary.port}\n"
-        )
-        output = cluster.directory / "haproxy.out"
-        self.process = spawn(["haproxy", "-db", "-f", str(config)], output)
-        wait_for_port(self, output)
-
-
-class Fairlead(Target):
-    """`lazy_port` belongs to a service that opens server connections only when they are needed."""
-
-    name = "fairlead"
-
-    def __init__(self, cluster: Cluster, threads: int = 1) -> None:
-        port = free_port(14401)
-        super().__init__(port, port)
-        self.servers = [server.name for server in cluster.servers]
-        self.rest_port = free_port(port + 1)
-        self.lazy_port = free_port(self.rest_port + 1)
-        names = ",".join(server.name for server in cluster.servers)
-        parts = [
-            f"[fairlead]\nthreads={threads}\nadmin_host=127.0.0.1\nadmin_port={self.rest_port}\nadmin_secure_gui=false\n",
-            *(f"[{s.name}]\ntype=server\naddress=127.0.0.1\nport={s.port}\n" for s in cluster.servers),
-            f"[Monitor]\ntype=monitor\nmodule=mariadbmon\nservers={names}\nuser={MONITOR_USER}\n"
-            f"password={MONITOR_PASSWORD}\nmonitor_interval=2000ms\n",
-            f"[Split]\ntype=service\nrouter=readwritesplit\nservers={names}\nuser={SERVICE_USER}\n"
-            f"password={SERVICE_PASSWORD}\n",
-            f"[Listener]\ntype=listener\nservice=Split\naddress=127.0.0.1\nport={port}\n",
-            f"[Lazy]\ntype=service\nrouter=readwritesplit\nservers={names}\nuser={SERVICE_USER}\n"
-            f"password={SERVICE_PASSWORD}\nlazy_connect=true\n",
-            f"[LazyListener]\ntype=listener\nservice=Lazy\naddress=127.0.0.1\nport={self.lazy_port}\n",
-        ]
-        config = cluster.directory / f"fairlead{threads}.cnf"
-        config.write_text("\n".join(parts))
-        base = cluster.directory / f"fairlead{threads}"
-        output = cluster.directory / f"fairlead{threads}.out"
-        self.process = spawn([str(COMMAND), "serve", "--config", str(config), "--basedir", str(base)], output)
-        wait_for_port(self, output, base / "var/log/maxscale/maxscale.log")
-
-
-    def keep_connections(self, keep: bool) -> None:
-        """Switch the pools of the servers on or off."""
-        values = ("persistpoolmax=100", "persistmaxtime=300s") if keep else ("persistpoolmax=0",)
-        for name in self.servers:
-            words = [str(COMMAND), "ctl", "-h", f"127.0.0.1:{self.rest_port}", "alter", "server", name]
-            subprocess.run([*words, *values], check=True, capture_output=True, timeout=30)
-
-
-def wait_for_port(target: Target, *logs: Path) -> None:
-    """Wait until a query through the target is answered."""
-
-    def answers() -> bool:
-        if target.process is not None and target.process.poll() is not None:
-            raise ClusterError(
-                f"{target.name} ended:\n" + "\n".join(tail(log) for log in logs if log.exists())
-            )
-        words = [
-            "mariadb",
-            "--no-defaults",
-            "-h127.0.0.1",
-            f"-P{target.read_port}",
-            f"-u{APP_USER}",
-            f"-p{APP_PASSWORD}",
-            "-e",
-            "SELECT 1",
-        ]
-        return subprocess.run(words, capture_output=True, timeout=20).returncode == 0
-
-    wait_until(answers, f"{target.name} answers", 30, 0.2)
-
-
 class Bench:
     """Runs the cases and keeps the samples."""
 
-    def __init__(self, targets: list[Target], seconds: float, warmup: float) -> None:
+    def __init__(self, targets: list[Target], servers: list[int], seconds: float, warmup: float) -> None:
         self.targets = targets
+        self.servers = servers
         self.seconds = seconds
         self.warmup = warmup
         self.program = load_program()
@@ -268,7 +139,7 @@ class Bench:
         words = [
             str(self.program),
             "--port",
-            str(target.write_port if case.writes else target.read_port),
+            str(target.port(writes=case.writes, tls=case.tls)),
             "--user",
             APP_USER,
             "--password",
@@ -287,6 +158,9 @@ class Bench:
             str(case.rows or POINTS),
             "--pids",
             ",".join(map(str, pids)),
+            "--servers",
+            ",".join(map(str, self.servers)),
+            *(["--ciphers", CIPHER] if case.tls else []),
         ]
         if case.mode == "idle":
             return self.idle(number, case, target, words)
@@ -305,13 +179,14 @@ class Bench:
             raise ClusterError(f"{case.name}, {target.name}: {result.stderr.strip()}")
         found = json.loads(result.stdout)
         amount = found["bytes"] if case.mode == "large" else found["done"]
-        cost = found["cpu_ns"] / max(1, amount) / (1 if case.mode == "large" else 1000)
+        divisor = max(1, amount) * (1 if case.mode == "large" else 1000)
         rate = amount / found["seconds"] / (1e6 if case.mode == "large" else 1)
         return Sample(
             number,
             case.name,
             target.name,
-            cost,
+            found["cpu_ns"] / divisor,
+            found["servers_ns"] / divisor,
             rate,
             found["p50_us"],
             found["p95_us"],
@@ -321,20 +196,21 @@ class Bench:
     def idle(self, number: int, case: Case, target: Target, words: list[str]) -> Sample:
         """Memory of sessions that have logged in and wait."""
         if target.process is None:
-            return Sample(number, case.name, target.name, 0, 0, 0, 0, 0)
+            return Sample(number, case.name, target.name, 0, 0, 0, 0, 0, 0)
         before = memory_kb(target.pids())
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
         time.sleep(self.warmup + self.seconds * 0.8)
         during = memory_kb(target.pids())
         process.wait()
         time.sleep(0.5)
-        return Sample(number, case.name, target.name, (during - before) / case.clients, 0, 0, 0, 0)
+        return Sample(number, case.name, target.name, (during - before) / case.clients, 0, 0, 0, 0, 0)
 
     def round(self, number: int, cases: list[Case]) -> None:
         for case in cases:
             if case.mode == "idle" and number:
                 continue
-            order = self.targets[number % len(self.targets) :] + self.targets[: number % len(self.targets)]
+            targets = [target for target in self.targets if case.tls in target.kinds]
+            order = targets[number % len(targets) :] + targets[: number % len(targets)]
             for target in order:
                 self.samples.append(self.run(number, case, target))
 
@@ -349,6 +225,12 @@ class Bench:
         """Fairlead over HAProxy, pair by pair."""
         other = {sample.round: sample.cost for sample in self.of(case, "haproxy")}
         return [s.cost / other[s.round] for s in self.of(case, "fairlead") if other.get(s.round)]
+
+    def total_ratios(self, case: Case, target: str) -> list[float]:
+        """Product and servers together, over HAProxy and servers, pair by pair."""
+        other = {sample.round: sample.cost + sample.servers for sample in self.of(case, "haproxy")}
+        found = self.of(case, target)
+        return [(s.cost + s.servers) / other[s.round] for s in found if other.get(s.round)]
 
     # -- Fairlead against itself
 
@@ -420,7 +302,7 @@ def table(bench: Bench, cases: list[Case]) -> str:
     ]
     for case in cases:
         ratios = bench.ratios(case)
-        ratio = f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f}-{max(ratios):.2f})" if ratios else ""
+        ratio = spread(ratios)
         digits = 2 if case.mode == "large" else 1
         costs = [f"{bench.median(case, name, 'cost'):.{digits}f}" for name in ("haproxy", "fairlead")]
         rates, tails = (
@@ -443,6 +325,34 @@ def table(bench: Bench, cases: list[Case]) -> str:
     return "\n".join(lines)
 
 
+def tls_table(bench: Bench, cases: list[Case]) -> str:
+    """The cases over TLS: who encrypts differs, so product and servers are shown together too."""
+    lines = [
+        "| case | unit | who | product | servers | together | ratio (range) | per second | p95 µs |",
+        "|---|---|---|--:|--:|--:|---|--:|--:|",
+    ]
+    for case in cases:
+        large = case.mode == "large"
+        for target in bench.targets:
+            samples = bench.of(case, target.name)
+            cost, servers, rate, late = (
+                bench.median(case, target.name, field) for field in ("cost", "servers", "rate", "p95_us")
+            )
+            together = statistics.median(s.cost + s.servers for s in samples)
+            costs = [f"{value:.{2 if large else 1}f}" for value in (cost, servers, together)]
+            words = [f"{rate:.0f} MB" if large else f"{rate:.0f}", "" if large else f"{late:.0f}"]
+            ratio = spread(bench.total_ratios(case, target.name))
+            lines.append(f"| {' | '.join([case.name, case.unit, target.says, *costs, ratio, *words])} |")
+    return "\n".join(lines)
+
+
+def spread(ratios: list[float]) -> str:
+    """The median, and how far they lie apart."""
+    if not ratios:
+        return ""
+    return f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f}-{max(ratios):.2f})"
+
+
 def machine() -> str:
     model = next(
         (
@@ -455,13 +365,21 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}"
 
 
-def write_docs(text: str, rounds: int, seconds: float) -> None:
-    """Put the results into the page, between its marks."""
+def write_docs(texts: dict[str, str], rounds: int, seconds: float) -> None:
+    """Put the results into the page, between the marks of their part."""
     page = DOCS.read_text()
-    before, rest = page.split(DOCS_BEGIN)
-    after = rest.split(DOCS_END)[1]
     head = f"{time.strftime('%Y-%m-%d')}, {machine()}; {rounds} rounds of {seconds:g} s"
-    DOCS.write_text(f"{before}{DOCS_BEGIN}\n{head}:\n\n{text}\n{DOCS_END}{after}")
+    for part, text in texts.items():
+        begin, end = f"<!-- {part} -->", f"<!-- end of {part} -->"
+        before, rest = page.split(begin)
+        page = f"{before}{begin}\n{head}:\n\n{text}\n{end}{rest.split(end)[1]}"
+    DOCS.write_text(page)
+
+
+def make_target(name: str, cluster: Cluster, identity: Identity | None) -> Target:
+    if name == "fairlead":
+        return Fairlead(cluster, identity=identity)
+    return Direct(cluster) if name == "direct" else HAProxy(cluster)
 
 
 def compiled() -> bool:
@@ -482,8 +400,8 @@ def main() -> int:
     cases = [
         case for case in CASES if (case.quick or not given.quick or given.only) and given.only in case.name
     ]
-    kinds: dict[str, Any] = {"direct": Direct, "haproxy": HAProxy, "fairlead": Fairlead}
-    chosen = [name for name in given.targets.split(",") if name in kinds]
+    chosen = given.targets.split(",")
+    encrypted = any(case.tls for case in cases)
     if not compiled():
         log("NOTE: the hot modules are not compiled; this measures pure Python")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -492,12 +410,17 @@ def main() -> int:
         with Cluster(3, "fairlead-bench-", 13501) as cluster:
             log(f"==> {machine()}")
             log(f"==> starting three MariaDB servers and {', '.join(chosen)}")
-            cluster.start(TABLE, ["--max-connections=2000", "--back-log=1000"])
+            identity = Identity(cluster.directory) if encrypted else None
+            options = identity.server_options() if identity is not None else []
+            cluster.start(TABLE, ["--max-connections=2000", "--back-log=1000", *options])
             extras: list[str] = []
             try:
                 for name in chosen:
-                    targets.append(kinds[name](cluster))
-                bench = Bench(targets, seconds, 0.3)
+                    targets.append(make_target(name, cluster, identity))
+                if identity is not None and "fairlead" in chosen:
+                    targets.append(FairleadTls(cluster, identity))
+                servers = [server.process.pid for server in cluster.servers if server.process is not None]
+                bench = Bench(targets, servers, seconds, 0.3)
                 for number in range(rounds):
                     log(f"==> round {number + 1} of {rounds}: {len(cases)} cases, {len(targets)} targets")
                     bench.round(number, cases)
@@ -517,7 +440,13 @@ def main() -> int:
     except (ClusterError, subprocess.TimeoutExpired) as error:
         log(f"bench: {error}")
         return 1
-    text = "\n".join([table(bench, cases), *([""] if extras else []), *extras])
+    texts: dict[str, str] = {}
+    for part, make, tls in zip(PARTS, (table, tls_table), (False, True), strict=True):
+        if some := [case for case in cases if case.tls == tls]:
+            texts[part] = make(bench, some)
+    if extras:
+        texts[PARTS[0]] += "\n\n" + "\n".join(extras)
+    text = "\n\n".join(texts.values())
     log(f"\n{text}\n")
     stamp = time.strftime("%Y%m%d-%H%M%S")
     (PLACE / f"{stamp}.json").write_text(
@@ -525,7 +454,7 @@ def main() -> int:
     )
     (PLACE / f"{stamp}.md").write_text(f"{machine()}, {rounds} rounds of {seconds:g} s\n\n{text}\n")
     if given.docs:
-        write_docs(text, rounds, seconds)
+        write_docs(texts, rounds, seconds)
     log(
         f"CPU time of all processes of the product; ratio: median of {rounds} pairs. Kept in .bench/{stamp}.*"
     )

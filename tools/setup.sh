@@ -1,5 +1,5 @@
 #!/bin/bash
-# Sets up one thing and says what it does: environment | compile | mariadb | haproxy |
+# Sets up one thing and says what it does: environment | compile | mariadb | haproxy | libssl |
 # mariadb-test-data.
 # Works on a fresh Debian or Ubuntu; packages of the distribution are installed only when something is missing.
 set -euo pipefail
@@ -120,8 +120,15 @@ set_up_test_data() {
     say "mariadb-test-data: $(find $root -name '*.test' | wc -l) test programs"
 }
 
+# The benchmark's load generator is written in C and speaks TLS.
+set_up_libssl() {
+    if ! echo '#include <openssl/ssl.h>' | gcc -fsyntax-only -x c - 2>/dev/null; then
+        install_packages libssl-dev
+    fi
+}
+
 case "${1:-}" in
-    environment | compile | mariadb | haproxy) "set_up_$1" ;;
+    environment | compile | mariadb | haproxy | libssl) "set_up_$1" ;;
     mariadb-test-data) set_up_test_data ;;
-    *) die "usage: tools/setup.sh environment|compile|mariadb|haproxy|mariadb-test-data" ;;
+    *) die "usage: tools/setup.sh environment|compile|mariadb|haproxy|libssl|mariadb-test-data" ;;
 esac

@@ -25,6 +25,7 @@ COMPILED_MODULES = [
     "fairlead.net.syscalls",
     "fairlead.net.poller",
     "fairlead.net.channel",
+    "fairlead.net.tlschannel",
     "fairlead.accounts.patterns",
     "fairlead.accounts.directory",
     "fairlead.accounts.authenticators",

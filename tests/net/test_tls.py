@@ -224,6 +224,16 @@ def test_certificate_of_a_server(certs, ca, proxy):
 
 
 @pytest.mark.parametrize("verified", [True, False])
+def test_the_systems_authorities_only_to_verify(proxy, monkeypatch, verified):
+    """OpenSSL reads their directory in every handshake, even of one that verifies nothing."""
+    loaded = []
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda context, purpose: loaded.append(purpose))
+    server_context({"ssl": True, "ssl_verify_peer_certificate": verified})
+    listener_context(proxy.params(ssl_verify_peer_certificate=verified))
+    assert loaded == ([ssl.Purpose.SERVER_AUTH, ssl.Purpose.CLIENT_AUTH] if verified else [])
+
+
+@pytest.mark.parametrize("verified", [True, False])
 def test_name_of_a_server(ca, proxy, verified):
     listener = listener_context(proxy.params())
     context = server_context(

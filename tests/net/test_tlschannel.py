@@ -331,6 +331,41 @@ def test_a_fast_sender_is_not_collected(loop: Loop) -> None:
     assert most <= 3 * RECV_BUFFER_BYTES
 
 
+def test_records_that_come_together_are_handed_over_together(loop: Loop) -> None:
+    recorder, _, peer = loop.pair()
+    loop.shake(peer)
+    pieces: list[int] = []
+    recorder.eat = lambda piece: pieces.append(len(piece)) or len(piece)
+    for _ in range(20):
+        peer.tls.write(b"x" * 50)
+    peer.flush()
+    loop.until(lambda: recorder.data)
+    assert pieces == [1000]
+
+
+def test_a_remainder_that_fills_the_buffer(loop: Loop) -> None:
+    """A handler may wait for a packet that is greater than the worker's buffer, and then leave most of it."""
+    recorder, channel, peer = loop.pair()
+    loop.shake(peer)
+    size = RECV_BUFFER_BYTES + 10_000
+
+    def hesitant(piece: bytes) -> int:
+        if len(piece) < size:
+            channel.want = size
+            return 0
+        recorder.eat = len
+        return 1
+
+    recorder.eat = hesitant
+    sent = random.Random(3).randbytes(size + 20_000)
+    for at in range(0, len(sent), 10_000):
+        peer.tls.write(sent[at : at + 10_000])
+        peer.flush()
+        loop.turn()
+    loop.until(lambda: len(recorder.data) == len(sent))
+    assert recorder.data == sent
+
+
 def test_nothing_is_collected_for_a_paused_handler(loop: Loop) -> None:
     recorder, channel, peer = loop.pair()
     loop.shake(peer)
@@ -422,6 +457,34 @@ def test_a_truncated_record_is_the_end(loop: Loop) -> None:
     peer.sock.close()
     loop.until(lambda: recorder.reasons)
     assert recorder.data == b"whole" and channel.closed
+
+
+@pytest.mark.parametrize("paused", [False, True])
+@pytest.mark.parametrize("end", ["broken", "goodbye", "reset"])
+def test_what_came_before_the_end_in_the_same_piece(loop: Loop, end: str, paused: bool) -> None:
+    recorder, channel, peer = loop.pair()
+    loop.shake(peer)
+    recorder.eat = lambda piece: (channel.pause() if paused else None) or len(piece)
+    peer.tls.write(b"good")
+    if end == "goodbye":
+        with contextlib.suppress(ssl.SSLWantReadError):
+            peer.tls.unwrap()
+    piece = peer.outgoing.read()
+    if end == "broken":
+        peer.tls.write(b"bad")
+        piece += peer.outgoing.read()
+        piece = piece[:-1] + bytes((piece[-1] ^ 1,))
+    peer.sock.send(piece)
+    if end == "reset":
+        peer.sock.close()
+    loop.until(lambda: recorder.data)
+    if paused and not recorder.reasons:
+        for _ in range(3):
+            loop.turn()
+        channel.resume()
+    loop.until(lambda: recorder.reasons)
+    assert recorder.data == b"good" and len(recorder.reasons) == 1 and channel.closed
+    assert recorder.reasons[0].startswith("TLS: " if end == "broken" else "connection ")
 
 
 def test_data_before_the_end_is_not_lost(loop: Loop) -> None:

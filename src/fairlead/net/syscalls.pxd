@@ -1,5 +1,6 @@
 cpdef Py_ssize_t sys_recv(int fd, bytearray buf, Py_ssize_t start, Py_ssize_t size) noexcept
 cpdef Py_ssize_t sys_send(int fd, bytearray buf, Py_ssize_t start, Py_ssize_t size) noexcept
+cpdef Py_ssize_t sys_send_bytes(int fd, bytes data) noexcept
 cpdef Py_ssize_t sys_send_last(int fd, bytes data) noexcept
 cpdef int sys_error_of(int fd) noexcept
 cpdef void sys_shutdown_write(int fd) noexcept

@@ -31,6 +31,14 @@ def sys_send(fd: int, buf: bytearray, start: int, size: int) -> int:
         return -(error.errno or 5)
 
 
+def sys_send_bytes(fd: int, data: bytes) -> int:
+    """Send the bytes; the count or -errno."""
+    try:
+        return os.write(fd, data)
+    except OSError as error:
+        return -(error.errno or errno.EIO)
+
+
 def sys_send_last(fd: int, data: bytes) -> int:
     """Send the last words before the descriptor is closed: they leave together with the goodbye of TCP."""
     try:

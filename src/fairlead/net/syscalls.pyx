@@ -111,6 +111,17 @@ cpdef Py_ssize_t sys_send(int fd, bytearray buf, Py_ssize_t start, Py_ssize_t si
             return -errno
 
 
+cpdef Py_ssize_t sys_send_bytes(int fd, bytes data) noexcept:
+    cdef char* p = <char*>data
+    cdef Py_ssize_t n
+    while True:
+        n = c_send(fd, p, <size_t>len(data), MSG_DONTWAIT | MSG_NOSIGNAL)
+        if n >= 0:
+            return n
+        if errno != EINTR:
+            return -errno
+
+
 cpdef Py_ssize_t sys_send_last(int fd, bytes data) noexcept:
     return c_send(fd, <char*>data, <size_t>len(data), MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE)
 

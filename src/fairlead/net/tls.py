@@ -285,7 +285,10 @@ def _check_usage(certificate: x509.Certificate, needed: x509.ObjectIdentifier, p
 def _load_authorities(context: ssl.SSLContext, params: Mapping[str, Any], purpose: ssl.Purpose) -> None:
     path = params.get("ssl_ca") or params.get("ssl_ca_cert")
     if not path:
-        context.load_default_certs(purpose)
+        # Where nothing is verified nobody needs them; but OpenSSL would look for the issuer of every
+        # certificate, its own too, and read the system's whole directory of authorities in each handshake.
+        if params.get("ssl_verify_peer_certificate"):
+            context.load_default_certs(purpose)
         return
     needed = "a PEM file with the certificates of the authorities"
     _read("ssl_ca", str(path), needed)

@@ -2,35 +2,40 @@
 
 The channel starts in plain text (greeting, request for TLS) and is switched once by `start_tls`; from then
 on what is received goes through the memory BIOs of the `ssl` module. The handshake runs inside of `read`.
+Plain text is deciphered into the worker's receive buffer, whose bytes are in the BIO by then, as many records
+as there are; SSLObject is asked only when it has something to work on, since a "no" is an exception.
 
-Invariant: what is received and not handed over stays below UNREAD_BYTES_MAX and one receive buffer, apart
-from what the handler itself wants to see whole.
+Invariant: nothing is received while whole records wait to be deciphered, so that what is received and not
+handed over stays below two receive buffers, apart from what the handler itself wants to see whole.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import ssl
 from collections.abc import Callable
+from typing import Any
 
 from fairlead.net.channel import Channel, Handler
 from fairlead.net.poller import Poller
-from fairlead.net.syscalls import sys_recv
+from fairlead.net.syscalls import sys_recv, sys_send_bytes
 
-# Plain text is taken from the SSLObject in pieces of this size, in bytes.
-PLAIN_BYTES = 64 * 1024
-# At most so many pieces per turn, so that one busy connection does not starve the others.
-PIECES_PER_TURN = 16
-# With so many bytes not deciphered yet nothing more is received: the kernel holds the sender back.
-UNREAD_BYTES_MAX = 256 * 1024
-_EAGAIN = -11
+# The most plain text of one TLS record, in bytes: with less room SSLObject would keep a part to itself.
+RECORD_BYTES = 16 * 1024
+# Received in one turn, and enciphered at once, in bytes: a BIO keeps the room that it has needed once.
+TURN_BYTES = 64 * 1024
+_EAGAIN = -errno.EAGAIN
+_ENDED = "connection closed by peer"
+_RECORD = RECORD_BYTES
+_TURN = TURN_BYTES
 
 
 class TlsChannel(Channel):
     """A channel that can be switched to TLS."""
 
     def __init__(self, poller: Poller, fd: int, handler: Handler, connecting: bool = False) -> None:
-        super().__init__(poller, fd, handler, connecting)
+        Channel.__init__(self, poller, fd, handler, connecting)
         self._tls: ssl.SSLObject | None = None
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -39,8 +44,12 @@ class TlsChannel(Channel):
         self._plain = bytearray()
         # The handler is shown once more what it has not consumed.
         self._again = False
-        # The kernel may have more, although no event will say so.
-        self._more = False
+        # The kernel's end of stream is in the BIO.
+        self._at_end = False
+        # Why nothing more will be deciphered; reported when all before it has been handed over.
+        self._broken: str | None = None
+        # Whole records are left in the BIO, for which there was no room.
+        self._left_over = False
 
     @property
     def cipher(self) -> str:
@@ -66,50 +75,52 @@ class TlsChannel(Channel):
 
     def defer_read(self) -> None:
         """Look at the descriptor in the next turn, whatever the last event said."""
+        self._readable = True
         self.paused = True
         self.resume()
 
     def read(self) -> None:
+        """Move what the kernel has through the handshake or to the handler."""
         if self._tls is None:
-            super().read()
+            Channel.read(self)
             return
-        self._receive()
+        if self._readable and not self._left_over:
+            self._receive()
         if self.closed:
             return
-        try:
-            if self._handshaking:
-                self._handshake()
-            if not self._handshaking and not self.closed:
-                self._deliver()
-        except (ssl.SSLError, ssl.CertificateError) as error:
-            self._flush_tls()
-            self._lost(f"TLS: {getattr(error, 'reason', None) or error}")
+        if self._handshaking:
+            self._handshake()
+        if self._handshaking or self.closed:
             return
-        if self._more and not self.paused and not self.closed:
-            self.poller.defer(self)
+        if not self.paused:
+            self._deliver()
+        if (self._readable or self._left_over) and not self.paused and not self.closed:
+            self._later()
 
     def _receive(self) -> None:
         """Move what the kernel has into the BIO; the remainder of plain-text times goes first."""
-        kept = self.take_kept()
-        if kept:
-            self._incoming.write(kept)
-        if self._incoming.pending >= UNREAD_BYTES_MAX:
-            self._more = True
-            return
-        self._more = False
+        incoming = self._incoming
+        if self._handshaking:
+            kept = self.take_kept()
+            if kept is not None:
+                incoming.write(kept)
         buf = self.poller.buffer
-        n = sys_recv(self.fd, buf, 0, len(buf))
+        size = min(_TURN, len(buf))
+        n = sys_recv(self.fd, buf, 0, size)
         if n == _EAGAIN:
-            return
-        if n < 0:
+            self._readable = False
+        elif n < 0:
             self._lost(os.strerror(-n))
-            return
-        if n == 0:
-            self._incoming.write_eof()
-            return
-        self._incoming.write(memoryview(buf)[:n])
-        # No other event will tell of an end that came with these bytes.
-        self._more = n == len(buf) or self._ended
+        elif n == 0:
+            incoming.write_eof()
+            self._at_end = True
+            self._readable = False
+        else:
+            with memoryview(buf) as whole, whole[0:n] as piece:
+                incoming.write(piece)
+            # No other event will tell of an end that came with these bytes.
+            if n < size and not self._ended:
+                self._readable = False
 
     def _handshake(self) -> None:
         assert self._tls is not None
@@ -117,6 +128,12 @@ class TlsChannel(Channel):
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
             self._flush_tls()
+            if self._readable and not self.closed:
+                self._later()
+            return
+        except (ssl.SSLError, ssl.CertificateError) as error:
+            self._flush_tls()
+            self._lost(_words(error))
             return
         self._flush_tls()
         self._handshaking = False
@@ -125,68 +142,115 @@ class TlsChannel(Channel):
             ready()
 
     def _deliver(self) -> None:
-        """Decrypt and hand over."""
-        assert self._tls is not None
-        for _ in range(PIECES_PER_TURN):
-            if self.paused or self.closed:
-                return
-            ended = False
-            try:
-                piece = self._tls.read(PLAIN_BYTES)
-                ended = not piece
-            except ssl.SSLWantReadError:
-                piece = b""
-            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                piece, ended = b"", True
-            plain = self._plain
-            plain += piece
-            if ended and not piece:
-                self._lost("connection closed by peer")
-                return
-            if self.finishing:
-                plain.clear()
-            elif plain and (piece or self._again) and len(plain) >= self.want:
-                self._again = False
-                self.want = 0
-                position = self.handler.on_data(plain, 0, len(plain))
-                if self.closed:
-                    return
-                self._plain = plain[position:] if position < len(plain) else bytearray()
-            if not piece:
-                return
-        self.defer_again()
+        """Decipher into the worker's buffer and hand over; a packet that comes slowly grows where it is."""
+        buf = self.poller.buffer
+        plain = self._plain
+        kept = len(plain)
+        apart = kept < self.want or kept + 2 * _TURN > len(buf)
+        start = 0 if apart else kept
+        if start:
+            buf[0:start] = plain
+        end = self._decipher(buf, start)
+        fresh = end > start
+        if self.finishing:
+            plain.clear()
+        elif fresh or (self._again and self._broken is None):
+            if apart:
+                plain += buf[start:end]
+                self._hand_over(plain, len(plain))
+            else:
+                self._hand_over(buf, end)
+        if self._broken is not None and not self.closed and not (fresh and self.paused):
+            self._flush_tls()
+            self._lost(self._broken)
 
-    def defer_again(self) -> None:
-        """Go on in the next turn."""
-        self.pause()
-        self.resume()
+    def _hand_over(self, buf: bytearray, end: int) -> None:
+        """All that is there, which is at least what the handler wants to see, or not yet."""
+        if not end or end < self.want:
+            return
+        self._again = False
+        self.want = 0
+        position = self.handler.on_data(buf, 0, end)
+        if not self.closed:
+            # What came in the meantime by close_gracefully is not wanted any more.
+            self._plain = buf[position:end] if position < end and not self.finishing else bytearray()
+
+    def _decipher(self, buf: bytearray, end: int) -> int:
+        """Put the plain text of whole records behind `end`, as far as there is room; the new end."""
+        incoming = self._incoming
+        # Typeshed knows only the form that returns bytes.
+        tls: Any = self._tls
+        size = len(buf)
+        self._left_over = False
+        if self._broken is not None or not (incoming.pending or self._at_end):
+            return end
+        try:
+            with memoryview(buf) as whole:
+                while incoming.pending or self._at_end:
+                    if end + _RECORD > size:
+                        self._left_over = True
+                        break
+                    with whole[end:size] as room:
+                        n = tls.read(size - end, room)
+                    if not n:
+                        self._broken = _ENDED
+                        break
+                    end += n
+        except ssl.SSLWantReadError:
+            pass
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            self._broken = _ENDED
+        except (ssl.SSLError, ssl.CertificateError) as error:
+            self._broken = _words(error)
+        return end
 
     def resume(self) -> None:
         self._again = True
-        super().resume()
+        Channel.resume(self)
 
     def send(self, buf: bytearray, start: int, end: int) -> None:
-        if self._tls is None:
-            super().send(buf, start, end)
+        tls = self._tls
+        if tls is None:
+            Channel.send(self, buf, start, end)
             return
         if self.closed or start >= end or self.finishing:
             return
         try:
-            with memoryview(buf) as whole, whole[start:end] as piece:
-                self._tls.write(piece)
+            with memoryview(buf) as whole:
+                while start < end and not self.closed:
+                    stop = min(end, start + _TURN)
+                    with whole[start:stop] as piece:
+                        tls.write(piece)
+                    start = stop
+                    self._flush_tls()
         except ssl.SSLError as error:
-            self.fail_soon(f"TLS: {error.reason or error}")
-            return
-        self._flush_tls()
+            self.fail_soon(_words(error))
 
     def close_with(self, words: bytes) -> None:
         if self._tls is not None and not self._handshaking:
             self.send(bytearray(words), 0, len(words))
             self.close()
         else:
-            super().close_with(words)
+            Channel.close_with(self, words)
 
     def _flush_tls(self) -> None:
+        """Send what has been enciphered, or queue what the kernel does not take."""
         data = self._outgoing.read()
-        if data and not self.closed:
-            super().send(bytearray(data), 0, len(data))
+        size = len(data)
+        if not size or self.closed or self.finishing:
+            return
+        n = 0
+        if self._out is None and not self.connecting:
+            n = sys_send_bytes(self.fd, data)
+            if n == size:
+                return
+            if n < 0:
+                if n != _EAGAIN:
+                    self.fail_soon(os.strerror(-n))
+                    return
+                n = 0
+        self._queue(bytearray(data), n, size)
+
+
+def _words(error: OSError) -> str:
+    return f"TLS: {getattr(error, 'reason', None) or error}"
