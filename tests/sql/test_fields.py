@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.sql.classifier import Classifier
-from fairlead.sql.expressions import STRING_ARG_AS_FIELD, STRING_AS_FIELD
 from fairlead.sql.fields import Collected
 from fairlead.sql.types import MODE_ANSI_QUOTES, MODE_ORACLE
+from fairlead.sql.uses import STRING_ARG_AS_FIELD, STRING_AS_FIELD
 
 CLASSIFIER = Classifier(0)
 MARKS = {0: "", 1: "/union", 2: "/sub", 3: "/union/sub"}

@@ -117,7 +117,7 @@ class Classifier:
         self, buf: bytearray, start: int, end: int, sql_mode: int = -1, options: int = 0
     ) -> Collected:
         """The columns and functions that `buf[start:end]` uses: the deeper look, not cached. `options`:
-        STRING_AS_FIELD, STRING_ARG_AS_FIELD of `expressions`."""
+        STRING_AS_FIELD, STRING_ARG_AS_FIELD of `uses`."""
         mode = self.sql_mode if sql_mode < 0 else sql_mode
         text = bytearray(buf[start:end])
         return self._collector.collect(

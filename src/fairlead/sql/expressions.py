@@ -30,16 +30,10 @@ from fairlead.sql.tokens import (
     T_USERVAR,
     T_WORD,
 )
+from fairlead.sql.uses import STRING_ARG_AS_FIELD, STRING_AS_FIELD, Call, Reference, Scope
 
 # How deep parentheses and subqueries may be nested before the walk gives up on the rest.
 DEPTH_MAX = 100
-
-CONTEXT_UNION = 1
-CONTEXT_SUBQUERY = 2
-
-# -- what string literals are reported as fields
-STRING_ARG_AS_FIELD = 1
-STRING_AS_FIELD = 2
 
 # -- how tightly operators bind
 _OR = 1
@@ -88,42 +82,6 @@ _OF_SEQUENCE = frozenset(("NEXTVAL", "LASTVAL", "SETVAL"))
 _PSEUDO_COLUMNS = frozenset(("NEXTVAL", "CURRVAL", "LASTVAL"))
 _CALLED_OTHERWISE = {"now": "current_timestamp"}
 _ORACLE_CALLED_OTHERWISE = {"now": "current_timestamp", "nvl": "ifnull"}
-
-
-class Scope:
-    """The names one query gives to tables and columns; what is not found here is looked for outside."""
-
-    def __init__(self, outside: Scope | None) -> None:
-        self.outside = outside
-        self.tables: dict[str, tuple[str, str]] = {}
-        self.columns: set[str] = set()
-
-
-class Reference:
-    """A column as the text names it; the tables behind it are known when its query has been walked."""
-
-    __slots__ = ("column", "context", "database", "in_list", "position", "reported", "scope", "table")
-
-    def __init__(self, scope: Scope, position: int, database: str, table: str, column: str) -> None:
-        self.scope = scope
-        self.position = position
-        self.database = database
-        self.table = table
-        self.column = column
-        self.context = 0
-        self.in_list = False  # in the select list, which cannot use the aliases it makes
-        self.reported = True
-
-
-class Call:
-    """A function or an operator and the columns that are its direct arguments."""
-
-    __slots__ = ("arguments", "name", "position")
-
-    def __init__(self, position: int, name: str) -> None:
-        self.position = position
-        self.name = name
-        self.arguments: list[Reference] = []
 
 
 class ExpressionWalker:

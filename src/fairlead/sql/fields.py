@@ -8,14 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fairlead.sql.expressions import (
-    CONTEXT_SUBQUERY,
-    CONTEXT_UNION,
-    DEPTH_MAX,
-    ExpressionWalker,
-    Reference,
-    Scope,
-)
+from fairlead.sql.expressions import DEPTH_MAX, ExpressionWalker
 from fairlead.sql.tokens import (
     T_ASSIGN,
     T_COMMA,
@@ -31,6 +24,7 @@ from fairlead.sql.tokens import (
     T_USERVAR,
     T_WORD,
 )
+from fairlead.sql.uses import CONTEXT_SUBQUERY, CONTEXT_UNION, Reference, Scope
 
 _QUERY = frozenset(("SELECT", "VALUES", "WITH"))
 _SET_OPERATORS = frozenset(("UNION", "EXCEPT", "INTERSECT", "MINUS"))
@@ -483,14 +477,19 @@ class FieldCollector(ExpressionWalker):
         """A table that is changed begins at `i`: its name can qualify columns."""
         if not self.is_name(i):
             return i
+        i, database, name = self.table_name(i)
+        self.scope.tables[name.lower()] = (database, name)
+        return i
+
+    def table_name(self, i: int) -> tuple[int, str, str]:
+        """A name, perhaps behind that of a database: the position behind it and both."""
         database = ""
         name = self.name(i)
         i += 1
         while self.kind[i] == T_DOT and self.is_name(i + 1):
             database, name = name, self.name(i + 1)
             i += 2
-        self.scope.tables[name.lower()] = (database, name)
-        return i
+        return i, database, name
 
     def table_references(self, i: int) -> int:
         """Tables, derived tables and joins between them."""
@@ -534,12 +533,7 @@ class FieldCollector(ExpressionWalker):
             # JSON_TABLE and its like: the first argument is an expression
             i = self.expression(i + 2, 0)
             return self.table_options(self.level_end(i) + 1, "", "")
-        database = ""
-        name = self.name(i)
-        i += 1
-        while self.kind[i] == T_DOT and self.is_name(i + 1):
-            database, name = name, self.name(i + 1)
-            i += 2
+        i, database, name = self.table_name(i)
         return self.table_options(i, database, name)
 
     def table_options(self, i: int, database: str, name: str) -> int:
