@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -317,7 +318,8 @@ def pooled() -> Callable[[], object]:
     from fairlead.session.user_change import Credentials, UserChange
     from fairlead.workers.pool import Pool
 
-    pool = Pool(Board.create(1), 0, lambda: None)
+    host: Any = SimpleNamespace(board=Board.create(1), worker=0, servers={}, sessions={})
+    pool = Pool(host)
     who = Credentials("app", bytes(range(20)), 45, "shop", b"")
 
     def run() -> None:

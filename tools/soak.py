@@ -1,9 +1,9 @@
 """`make soak`: a long mixed load with faults and changes; then everything has to be as it was.
 
 Clients read, write, prepare, reset their connection, make temporary tables and vanish; meanwhile parameters
-are altered, servers go into maintenance, services come and go, the log is rotated, replicas are killed and
-return. Now and then a line shows memory, descriptors, sessions and history. At the end all of it has to be
-back at the baseline that was taken after the first tenth.
+are altered, servers go into maintenance and keep connections or not, services come and go, the log is
+rotated, replicas are killed and return. Now and then a line shows memory, descriptors, sessions and history.
+At the end all of it has to be back at the baseline that was taken after the first tenth.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 
 import pymysql
 
-from cluster import Cluster, ClusterError, wait_until
+from cluster import Cluster, ClusterError, Server, wait_until
 from demo import Demo, say
 
 CLIENTS = 12
@@ -82,7 +82,7 @@ class Soak:
 
     def _statement(self, connection: Any, rng: random.Random, token: str) -> None:
         with connection.cursor() as cursor:
-            kind = rng.randint(0, 9)
+            kind = rng.randint(0, 10)
             if kind <= 2:
                 cursor.execute("SELECT COUNT(*) FROM soak")
             elif kind == 3:
@@ -111,6 +111,8 @@ class Soak:
                 cursor.execute("EXECUTE s USING @n")
                 assert int(cursor.fetchone()[0]) == 42
                 cursor.execute("DEALLOCATE PREPARE s")
+            elif kind == 9:
+                _prepared(connection, close=rng.random() < 0.7)
             else:
                 connection._execute_command(31, b"")
                 connection._read_ok_packet()
@@ -120,7 +122,7 @@ class Soak:
 
     def admin(self) -> None:
         """Change something every now and then."""
-        deeds = (self._alter, self._maintain, self._service, self._kill_replica, self._rotate)
+        deeds = (self._alter, self._pool, self._maintain, self._service, self._kill_replica, self._rotate)
         while not self.end.wait(self.rng.uniform(0.5, 3)):
             self.rng.choice(deeds)()
 
@@ -142,6 +144,14 @@ class Soak:
     def _alter(self) -> None:
         parameters = {"max_slave_connections": self.rng.choice((1, 2, 255))}
         self.request("PATCH", "services/Split", {"data": {"attributes": {"parameters": parameters}}})
+
+    def _pool(self) -> None:
+        """A server begins or ceases to keep the connections of sessions that have ended."""
+        self._keep(self.rng.choice(self.product.cluster.servers).name, self.rng.choice((0, 8)))
+
+    def _keep(self, server: str, count: int) -> None:
+        parameters = {"persistpoolmax": count, "persistmaxtime": "10s"}
+        self.request("PATCH", f"servers/{server}", {"data": {"attributes": {"parameters": parameters}}})
 
     def _maintain(self) -> None:
         name = self.rng.choice(self.product.cluster.replicas).name
@@ -202,10 +212,12 @@ class Soak:
         return found
 
     def quiet(self) -> dict[str, int]:
-        """A sample while nobody is connected."""
+        """A sample while nobody is connected and no connection is kept."""
+        for server in self.product.cluster.servers:
+            self._keep(server.name, 0)
         wait_until(lambda: not any(self.sample()[name] for name in ("sessions", "connections")), "quiet", 60)
         time.sleep(2)
-        return self.sample()
+        return {**self.sample(), "prepared": sum(map(_prepared_on, self.product.cluster.servers))}
 
     def load_for(self, seconds: float) -> None:
         """Let everybody work for so long."""
@@ -234,6 +246,31 @@ class Soak:
             there = {row[0] for row in cursor.fetchall()}
         connection.close()
         return self.acknowledged - there
+
+
+def _prepared(connection: Any, close: bool) -> None:
+    """Prepare a statement in the binary protocol, execute it twice, and close it or leave that to the end."""
+    connection._execute_command(22, b"SELECT COUNT(*) FROM soak")
+    answer = connection._read_packet().get_all_data()
+    statement = answer[1:5]
+    _rest(connection, 1)
+    for _ in range(2):
+        connection._execute_command(23, statement + b"\0" + (1).to_bytes(4, "little"))
+        connection._read_packet()
+        _rest(connection, 2)
+    if close:
+        connection._execute_command(25, statement)
+
+
+def _rest(connection: Any, ends: int) -> None:
+    """Read to the end of so many lists of packets."""
+    while ends:
+        ends -= connection._read_packet().is_eof_packet()
+
+
+def _prepared_on(server: Server) -> int:
+    """Statements that are prepared on a server."""
+    return int(server.run("SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'")[0][1])
 
 
 def verdict(soak: Soak, before: dict[str, int], after: dict[str, int]) -> list[str]:
