@@ -180,6 +180,9 @@ class Soak:
         assert replica.process is not None
         replica.process.kill()
         replica.process.wait()
+        self._bring_back(replica)
+
+    def _bring_back(self, replica: Server) -> None:
         replica.start()
         replica.wait_ready()
         replica.run("SET GLOBAL read_only = 1")
@@ -214,6 +217,9 @@ class Soak:
     def quiet(self) -> dict[str, int]:
         """A sample while nobody is connected and no connection is kept."""
         for server in self.product.cluster.servers:
+            if not server.is_running():
+                # A server ends with the thread that started it.
+                self._bring_back(server)
             self._keep(server.name, 0)
         wait_until(lambda: not any(self.sample()[name] for name in ("sessions", "connections")), "quiet", 60)
         time.sleep(2)
