@@ -98,6 +98,7 @@ TABLE = [
     ("SELECT nextval(s)", "READ WRITE", "SELECT"),
     ("SELECT lastval(s)", "READ WRITE", "SELECT"),
     ("SELECT setval(s, 1)", "READ WRITE", "SELECT"),
+    ("SELECT default(a) FROM t", "READ WRITE", "SELECT"),
     ("SELECT s.nextval", "READ WRITE", "SELECT"),
     ("SELECT f()", "READ WRITE", "SELECT"),
     ("SELECT db.f()", "READ WRITE", "SELECT"),

@@ -29,10 +29,14 @@ SETUP = [
     "CREATE TABLE u (a INT, b INT)",
     "CREATE TABLE log (a INT)",
     "CREATE SEQUENCE s",
+    "CREATE TABLE numbered (a INT DEFAULT (NEXT VALUE FOR s), b INT)",
+    "INSERT INTO numbered VALUES (1, 1)",
     "CREATE FUNCTION f() RETURNS INT MODIFIES SQL DATA BEGIN INSERT INTO log VALUES (1); RETURN 1; END",
 ]
 MORE = [
     "SELECT * FROM (SELECT f() x) y",
+    "SELECT default(a) FROM numbered",
+    "SELECT b FROM numbered WHERE default(a) > 0",
     "EXPLAIN SELECT * FROM (SELECT f() x) y",
     "EXPLAIN DELETE FROM t",
     "ANALYZE INSERT INTO log VALUES (1)",

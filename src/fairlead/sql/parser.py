@@ -15,6 +15,7 @@ from fairlead.sql.keywords import (
     AS,
     COLUMNS,
     CURRVAL,
+    DEFAULT,
     DUMPFILE,
     ESCAPE,
     EXCEPT,
@@ -249,6 +250,9 @@ class Parser(Lexer):
                 self.mask |= _READ_MASTER
             elif keyword in (FOUND_ROWS, ROW_COUNT):
                 self.relates = True
+            elif keyword == DEFAULT:
+                # The default of a column may be an expression that takes a number from a sequence.
+                self.mask |= _WRITE
         else:
             if name == "get_lock":  # in quotes, too
                 self.locks = True
