@@ -13,7 +13,7 @@ from typing import Any
 import pymysql
 import pytest
 
-from cluster import APP_PASSWORD, APP_USER, DATABASE
+from cluster import APP_PASSWORD, APP_USER, DATABASE, wait_until
 from fairlead.protocol import auth, packets
 from fairlead.protocol.constants import (
     BASE_CAPABILITIES,
@@ -145,6 +145,11 @@ def _descriptors(product: Any) -> int:
     return total
 
 
+def _connections(product: Any) -> list[int]:
+    servers = product.get("servers")["data"]
+    return [each["attributes"]["statistics"]["connections"] for each in servers]
+
+
 def _parent(entry: Path) -> int:
     return int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1]) if entry.name.isdigit() else 0
 
@@ -152,6 +157,8 @@ def _parent(entry: Path) -> int:
 def test_clients_of_nonsense_leave_nothing(product: Any) -> None:
     with connect(product) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT 1")
+        # The other server connections of this session are opened a moment later.
+        wait_until(lambda: all(_connections(product)), "a connection to every server", PATIENCE)
         before = _descriptors(product)
         assert before > 20
         for number in range(300):
