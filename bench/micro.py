@@ -359,6 +359,8 @@ _SESSION = tuple(
         "tap",
         "prepared",
         "backend",
+        "state",
+        "servers",
         "session",
         "client",
         "login",

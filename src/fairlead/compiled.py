@@ -38,6 +38,8 @@ COMPILED_MODULES = [
     "fairlead.session.router",
     "fairlead.session.tap",
     "fairlead.session.backend",
+    "fairlead.session.state",
+    "fairlead.session.servers",
     "fairlead.session.session",
     "fairlead.session.client",
     "fairlead.session.login",

@@ -2,10 +2,10 @@ cimport cython
 
 from fairlead.protocol.packets cimport frame
 from fairlead.session.backend cimport Backend
-from fairlead.session.session cimport Session
+from fairlead.session.servers cimport ServerSide
 
 cdef class BackendLogin:
-    cdef public Session session
+    cdef public ServerSide session
     cdef public Backend backend
     cdef public object greeting
     cdef int _sequence

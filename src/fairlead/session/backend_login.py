@@ -31,7 +31,7 @@ from fairlead.protocol.handshake import (
 
 if TYPE_CHECKING:
     from fairlead.session.backend import Backend
-    from fairlead.session.session import Session
+    from fairlead.session.servers import ServerSide
     from fairlead.session.user_change import UserChange
 
 # A packet of a server's login larger than this is nonsense, in bytes: an error message is the longest one.
@@ -44,7 +44,7 @@ _REQUIRED = CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION | CLIENT_PLUGIN_AUTH
 class ReusedLogin:
     """A connection that another session had becomes this session's: the server is told of the new user."""
 
-    def __init__(self, session: Session, backend: Backend, change: UserChange) -> None:
+    def __init__(self, session: ServerSide, backend: Backend, change: UserChange) -> None:
         self.session = session
         self.backend = backend
         self._change = change
@@ -71,7 +71,7 @@ class ReusedLogin:
 class BackendLogin:
     """One login; it ends with `session.backend_logged_in` or `session.backend_login_failed`."""
 
-    def __init__(self, session: Session, backend: Backend) -> None:
+    def __init__(self, session: ServerSide, backend: Backend) -> None:
         self.session = session
         self.backend = backend
         self.greeting: Greeting | None = None

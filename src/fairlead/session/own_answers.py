@@ -16,6 +16,7 @@ from fairlead.session.statement import Statement
 from fairlead.sql.types import mask_text, operation_text
 
 if TYPE_CHECKING:
+    from fairlead.session.servers import ServerSide
     from fairlead.session.session import Session
 
 # Statements of a session that are prepared once for equal texts, and the largest reply that is kept for that.
@@ -65,7 +66,7 @@ def _same_database(session: Session, prepared: Prepared) -> bool:
     return known and prepared.database == session.database
 
 
-def prepared_first(session: Session, prepared: Prepared, packet: bytes) -> None:
+def prepared_first(session: ServerSide, prepared: Prepared, packet: bytes) -> None:
     """Remember the answer to a PREPARE, whose packet (without header) this is."""
     captured, session.captured = session.captured, None
     if captured and len(captured) < REUSED_REPLY_BYTES_MAX and len(session.known_prepares) < REUSED_MAX:
