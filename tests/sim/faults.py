@@ -142,6 +142,16 @@ def maintenance(world: World, rng: random.Random) -> None:
     _later(world, rng, DOWN_US, lambda: world.maintain(node, False))
 
 
+def drain(world: World, rng: random.Random) -> None:
+    """A replica runs dry, with a deadline, and is used again later."""
+    node = rng.choice([each for each in world.nodes if not each.is_primary] or world.nodes)
+    if node.is_primary:
+        return
+    world.note("admin", f"drains {node.name}")
+    world.drain(node, rng.randint(1_000, 300_000))
+    _later(world, rng, DOWN_US, lambda: world.refill(node))
+
+
 def lag(world: World, rng: random.Random) -> None:
     """A replica falls behind, and catches up."""
     node = rng.choice(world.nodes)
@@ -177,5 +187,7 @@ def pause(world: World, rng: random.Random) -> None:
 
 
 # What clients must not notice.
-_PEACEFUL = (lag, rank, change)
-_FAULTS = (cut, cut, reset, reset, stall, crash, crash, move, maintenance, lag, lag, rank, change, change)
+_PEACEFUL = (lag, rank, change, drain)
+_FAULTS = (
+    cut, cut, reset, reset, stall, crash, crash, move, maintenance, drain, lag, lag, rank, change, change,
+)  # fmt: skip

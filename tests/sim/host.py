@@ -160,6 +160,14 @@ class SimHost:
         self.deadlines.login_begins(connection)
         connection.begin(channel, session, Login(connection, session))
 
+    def leave(self, node: Node) -> None:
+        """The draining of a server is over."""
+        self.pool.drop(self.servers[node.name])
+        for session in list(self.sessions.values()):
+            for backend in session.backends:
+                if backend.server.name == node.name and backend.in_use() and not session.closed:
+                    self.guarded(partial(session.router.leave, backend, "it has been drained"))
+
     def hang_up(self, node: Node) -> None:
         """The monitor says that a server is gone."""
         self.guarded(partial(self.pool.drop, self.servers[node.name]))

@@ -39,7 +39,7 @@ from fairlead.cluster.board import (
     worker_service_index,
 )
 from fairlead.cluster.defs import ServerDef, ServerFacts
-from fairlead.cluster.status import MAINT, MASTER, RUNNING, SLAVE
+from fairlead.cluster.status import DRAINING, MAINT, MASTER, OVERDUE, RUNNING, SLAVE
 from fairlead.config.params import defaults
 from fairlead.monitors.derived import RANKS
 from fairlead.protocol.constants import CLIENT_MYSQL
@@ -415,6 +415,23 @@ class World:
         """Set or clear the maintenance bit."""
         status = self.board.server(node.slot, STATUS)
         self.set_status(node, status | MAINT if on else status & ~MAINT)
+
+    def drain(self, node: Node, deadline_us: int) -> None:
+        """Let a server run dry, with a deadline."""
+        status = self.board.server(node.slot, STATUS)
+        self.set_status(node, status | DRAINING)
+        self.clock.after(deadline_us, lambda: self._drained(node))
+
+    def _drained(self, node: Node) -> None:
+        status = self.board.server(node.slot, STATUS)
+        if status & DRAINING:
+            self.set_status(node, status | OVERDUE)
+            for host in self.hosts:
+                host.leave(node)
+
+    def refill(self, node: Node) -> None:
+        """The server may be used again."""
+        self.set_status(node, self.board.server(node.slot, STATUS) & ~(DRAINING | OVERDUE))
 
     def set_rank(self, node: Node, rank: str) -> None:
         """The server gets this rank."""
