@@ -370,7 +370,8 @@ _SESSION = tuple(
     )
 )
 _SPLIT = tuple(
-    f"fairlead.routers.readwritesplit.{name}" for name in ("decide", "select", "router", "replay", "causal")
+    f"fairlead.routers.readwritesplit.{name}"
+    for name in ("decide", "select", "targets", "router", "replay", "causal")
 )
 
 MICROS = (

@@ -49,6 +49,7 @@ COMPILED_MODULES = [
     "fairlead.routers.readwritesplit.select",
     "fairlead.routers.readwritesplit.causal",
     "fairlead.routers.readwritesplit.replay",
+    "fairlead.routers.readwritesplit.targets",
     "fairlead.routers.readwritesplit.router",
     "fairlead.workers.acceptor",
     "fairlead.workers.deadlines",
