@@ -725,3 +725,21 @@ def test_a_locking_read_makes_a_read_write_transaction(product: Any, service: Ca
         wait_until(lambda: counted() == (0, 1), "it only read", 5)
         run(connection, "BEGIN", "SELECT 1 FROM DUAL FOR UPDATE", "COMMIT")
         wait_until(lambda: counted() == (1, 1), "it locked", 5)
+
+
+def test_a_counter_is_the_same_on_connections_that_come_later(
+    product: Any, service: Callable[..., int]
+) -> None:
+    """Equal commands in the history are each executed, if once is not the same as twice."""
+    port = service(lazy_connect="true")
+    with product.connect(port) as connection:
+        run(connection, "SET @n = 10")
+        assert value(connection, "SELECT @n := @n + 1") == 11
+        assert value(connection, "SELECT @n := @n + 1") == 12
+        run(connection, "SET @b = @n", "SET @n = 10", "SET @n = @n + @b")
+        seen = {tuple(rows(connection, "SELECT @@server_id, @n, @b")[0]) for _ in range(20)}
+        run(connection, "BEGIN")
+        seen.add(tuple(rows(connection, "SELECT @@server_id, @n, @b")[0]))
+        run(connection, "ROLLBACK")
+        assert len({row[0] for row in seen}) > 1
+        assert {(int(n), int(b)) for _, n, b in seen} == {(22, 12)}

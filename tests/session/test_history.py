@@ -34,6 +34,30 @@ def test_the_same_command_stands_once_at_its_newest_place() -> None:
     assert texts(history) == ["b", "a"]
 
 
+@pytest.mark.parametrize(
+    ("commands", "kept"),
+    [
+        # Executed twice it is not what it is executed once.
+        (["SET @n = 10", "r:SELECT @n := @n + 1", "r:SELECT @n := @n + 1"], [0, 1, 2]),
+        # What is between them has used what the first one did.
+        (["SET @a = 1", "r:SET @b = @a", "SET @a = 1"], [0, 1, 2]),
+        (["SET @a = 1", "SET @b = 2", "SET @a = 1"], [1, 2]),
+        # The text between them is read as the first one says.
+        (["m:SET sql_mode = ANSI", 'SET @a = "b"', "m:SET sql_mode = ANSI"], [0, 1, 2]),
+        (["m:SET NAMES latin1", "SET @a = 'é'", "m:SET NAMES latin1"], [0, 1, 2]),
+        (["m:SET NAMES utf8", "p:SELECT 1", "m:SET NAMES utf8"], [0, 1, 2]),
+        (["m:SET NAMES utf8", "SET autocommit = 1", "m:SET NAMES utf8"], [1, 2]),
+    ],
+)
+def test_what_is_executed_again_may_still_need_the_first_time(commands: list[str], kept: list[int]) -> None:
+    history = History(10, prune=True, disabled=False)
+    for text in commands:
+        packet = text.removeprefix("r:").removeprefix("m:").removeprefix("p:").encode()
+        kind = text[:2]
+        history.add(history.next_id(), 3, packet, kind == "p:", reads=kind == "r:", rereads=kind == "m:")
+    assert [entry.id - 1 for entry in history.entries.values()] == kept
+
+
 def test_prepared_statements_do_not_count() -> None:
     history = History(1, prune=True, disabled=False)
     first, second = add(history, "p", prepare=True), add(history, "p", prepare=True)

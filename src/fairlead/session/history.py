@@ -2,16 +2,20 @@
 
 Entries are in the order in which they were first executed; ids are the session's own, 1 ... 2^32-2, and are
 also the ids of prepared statements that the client sees. Invariants: at most `limit` prunable entries;
-identical prunable entries stand once, at their newest place; outcomes are known only for entries whose
-reply was delivered. Source: spec routers_monitors.md A.7.
+identical prunable entries stand once, at their newest place, where that makes no difference; outcomes are
+known only for entries whose reply was delivered. Source: spec routers_monitors.md A.7.
 """
 
 from __future__ import annotations
+
+import re
 
 # Largest id, after which numbering starts again at 1.
 ID_MAX = 0xFFFFFFFE
 # Outcomes remembered of commands that are no longer in the history, for replies of slow servers.
 RESPONSES_MAX = 50
+# Text that means the same with every sql_mode and character set.
+_PLAIN_TEXT = re.compile(rb"[^|\"\\\\\x80-\xff]*", re.DOTALL)
 
 
 class Entry:
@@ -67,6 +71,9 @@ class History:
         self._by_packet: dict[bytes, int] = {}
         self._last_id = 0
         self._prunable = 0
+        # The last commands that depend on the state of the session, and on how their text is read.
+        self._last_reading = 0
+        self._last_worded = 0
 
     def next_id(self) -> int:
         """A new id."""
@@ -83,8 +90,18 @@ class History:
         """Whether the next command may push others out."""
         return self._prunable >= self.limit
 
-    def add(self, entry_id: int, command: int, packet: bytes, is_prepare: bool) -> Entry | None:
-        """Record a command that is on its way; None if nothing is kept."""
+    def add(
+        self,
+        entry_id: int,
+        command: int,
+        packet: bytes,
+        is_prepare: bool,
+        reads: bool = False,
+        rereads: bool = False,
+    ) -> Entry | None:
+        """Record a command that is on its way; None if nothing is kept. `reads`: what it does depends on the
+        session's state; `rereads`: it changes how the text of others is read (sql_mode, character set).
+        """
         if self.limit == 0 and not is_prepare:
             self.pruned = True
             return None
@@ -93,8 +110,13 @@ class History:
         entry = Entry(entry_id, command, packet, is_prepare)
         if not is_prepare and self.prune:
             earlier = self._by_packet.pop(packet, None)
-            if earlier is not None and self.entries.pop(earlier, None) is not None:
-                self._prunable -= 1
+            if earlier is not None and self._is_void(earlier, reads, rereads):
+                if self.entries.pop(earlier, None) is not None:
+                    self._prunable -= 1
+        if reads:
+            self._last_reading = entry_id
+        if is_prepare or not _PLAIN_TEXT.fullmatch(packet):
+            self._last_worded = entry_id
         self.entries[entry_id] = entry
         if not is_prepare:
             self._by_packet[packet] = entry_id
@@ -102,6 +124,14 @@ class History:
             if self._prunable > self.limit:
                 self._overflow()
         return entry
+
+    def _is_void(self, earlier: int, reads: bool, rereads: bool) -> bool:
+        """Whether the earlier one of two equal commands need not be repeated, because the later one makes the
+        same of every state, and nothing between them depends on it.
+        """
+        if reads or earlier <= self._last_reading:
+            return False
+        return not rereads or earlier > self._last_worded
 
     def _overflow(self) -> None:
         self.pruned = True

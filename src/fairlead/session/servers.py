@@ -8,8 +8,6 @@ used, and what a server answered to a session command is compared with what the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fairlead.protocol import packets
 from fairlead.protocol.constants import (
     CLIENT_SESSION_TRACK,
@@ -49,14 +47,16 @@ from fairlead.sql.types import (
     TYPE_DEALLOC_PREPARE,
     TYPE_DISABLE_AUTOCOMMIT,
     TYPE_ENABLE_AUTOCOMMIT,
+    TYPE_GSYSVAR_READ,
+    TYPE_MASTER_READ,
     TYPE_PREPARE_NAMED_STMT,
+    TYPE_READ,
     TYPE_SESSION_WRITE,
+    TYPE_SYSVAR_READ,
+    TYPE_USERVAR_READ,
     TYPE_USERVAR_WRITE,
     TYPE_WRITE,
 )
-
-if TYPE_CHECKING:
-    pass
 
 _K_VERIFY = K_VERIFY
 _K_REPLAY = K_REPLAY
@@ -78,6 +78,10 @@ _CHANGES_SESSION = (
     | TYPE_PREPARE_NAMED_STMT
     | TYPE_DEALLOC_PREPARE
 )
+
+# What a session command does may depend on the state of the session.
+_READS_STATE = TYPE_READ | TYPE_MASTER_READ | TYPE_USERVAR_READ | TYPE_SYSVAR_READ | TYPE_GSYSVAR_READ
+
 
 def _is_session_command(statement: Statement) -> bool:
     """Whether every further connection of the session has to execute it as well."""
@@ -161,7 +165,10 @@ class ServerSide(SessionState):
                 if self.history.is_full():
                     self._keep_for_late_ones()
                 packet = bytes(statement.packet()[4:])
-                kept = self.history.add(entry_id, statement.command, packet, is_prepare)
+                info = statement.info
+                reads = not is_prepare and statement.type_mask & _READS_STATE != 0
+                rereads = info is not None and (info.set_sql_mode != 0 or info.changes_charset)
+                kept = self.history.add(entry_id, statement.command, packet, is_prepare, reads, rereads)
                 if kept is not None:
                     self._place(kept, statement)
         if is_prepare:
