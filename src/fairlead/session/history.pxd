@@ -18,7 +18,6 @@ cdef class History:
     cdef long long _last_id
     cdef int _prunable
     cdef long long _last_reading
-    cdef long long _last_worded
 
     cpdef bint can_recover(self) except -1
     cpdef void _remove(self, Entry entry) except *

@@ -71,9 +71,8 @@ class History:
         self._by_packet: dict[bytes, int] = {}
         self._last_id = 0
         self._prunable = 0
-        # The last commands that depend on the state of the session, and on how their text is read.
+        # The last command that depends on the state of the session.
         self._last_reading = 0
-        self._last_worded = 0
 
     def next_id(self) -> int:
         """A new id."""
@@ -115,8 +114,6 @@ class History:
                     self._prunable -= 1
         if reads:
             self._last_reading = entry_id
-        if is_prepare or not _PLAIN_TEXT.fullmatch(packet):
-            self._last_worded = entry_id
         self.entries[entry_id] = entry
         if not is_prepare:
             self._by_packet[packet] = entry_id
@@ -131,7 +128,16 @@ class History:
         """
         if reads or earlier <= self._last_reading:
             return False
-        return not rereads or earlier > self._last_worded
+        return not rereads or not self._is_worded_since(earlier)
+
+    def _is_worded_since(self, earlier: int) -> bool:
+        """Whether a command behind this one depends on how its text is read."""
+        for entry in reversed(self.entries.values()):
+            if entry.id <= earlier:
+                return False
+            if entry.is_prepare or not _PLAIN_TEXT.fullmatch(entry.packet):
+                return True
+        return False
 
     def _overflow(self) -> None:
         self.pruned = True
