@@ -85,6 +85,8 @@ def test_draining_has_a_deadline(play: Play) -> None:
         await monitors.set_state("server1", "drain", False, 10)
         await monitors.clear_state("server1", "drain")
         await monitors.set_state("server1", "drain", False)
+        await monitors.set_state("server1", "drain", False, 10)
+        await monitors.set_state("server1", "drain", False)
         await asyncio.sleep(0.03)
         assert not world.board.server(slot, STATUS) & OVERDUE and len(world.host.hung_up) == 1
 

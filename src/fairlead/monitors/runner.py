@@ -187,7 +187,7 @@ class Monitors:
     async def stop(self) -> None:
         """The product ends."""
         for name in list(self._drains):
-            self._drains.pop(name).cancel()
+            self._void_deadline(name)
         await asyncio.gather(*(self._end(name) for name in list(self._running)))
 
     # -- states
@@ -202,13 +202,15 @@ class Monitors:
             await monitored[0].set_state(monitored[1], state, force)
         else:
             self._set_directly(server, state, True, force)
-        if timeout_ms:
-            self._drain_until(server, timeout_ms)
+        if SETTABLE.get(state) == DRAINING:
+            self._void_deadline(server)
+            if timeout_ms:
+                self._drain_until(server, timeout_ms)
 
     async def clear_state(self, server: str, state: str) -> None:
         """Clear a status bit and wait until it is gone; ValueError(text) if it is refused."""
-        if SETTABLE.get(state) == DRAINING and server in self._drains:
-            self._drains.pop(server).cancel()
+        if SETTABLE.get(state) == DRAINING:
+            self._void_deadline(server)
         monitored = self._monitored(server)
         if monitored is not None:
             await monitored[0].clear_state(monitored[1], state)
@@ -235,13 +237,16 @@ class Monitors:
         if reason:
             self._host.hang_up(name, reason)
 
+    def _void_deadline(self, server: str) -> None:
+        timer = self._drains.pop(server, None)
+        if timer is not None:
+            timer.cancel()
+
     def _drain_until(self, server: str, timeout_ms: int) -> None:
-        if server in self._drains:
-            self._drains.pop(server).cancel()
         seconds = timeout_ms / 1000
         logger.log(NOTICE, "Draining of '%s' ends in %g s", server, seconds, extra={"object": server})
         loop = asyncio.get_running_loop()
-        self._drains[server] = loop.call_later(timeout_ms / 1000, self._drain_is_over, server)
+        self._drains[server] = loop.call_later(seconds, self._drain_is_over, server)
 
     def _drain_is_over(self, server: str) -> None:
         """Sessions that are in nothing leave the server now, the others at the end of their transaction."""
