@@ -77,3 +77,11 @@ def test_a_wrong_configuration(config: Path) -> None:
     config.write_text(CONFIG + "\n[broken]\ntype=nothing\n")
     result = CliRunner().invoke(explain, ["--config", str(config), "SELECT 1"])
     assert result.exit_code == 1 and "nothing" in result.output
+
+
+def test_declared_functions_are_reads(config: Path) -> None:
+    assert "primary" in said(config, "--service", "Split", "SELECT f()")
+    config.write_text(CONFIG.replace("use_sql_variables_in=master", "read_functions=f"))
+    found = said(config, "--service", "Split", "SELECT f()")
+    assert "replica" in found and "WRITE" not in found
+    assert "primary" in said(config, "--service", "Split", "SELECT g()")

@@ -45,10 +45,14 @@ def _service(snapshot: Any, name: str | None) -> Any:
 
 def explanation(service: Any, statement: str) -> list[tuple[str, str]]:
     """(what, value) for a new session of a service."""
+    from fairlead.session.functions import ReadFunctions
     from fairlead.sql.classifier import Classifier
     from fairlead.sql.types import mask_text, operation_text
 
-    info = Classifier(0).classify_text(statement)
+    declared = ReadFunctions()
+    declared.configure(service.params)
+    # Of the default database nothing is known here.
+    info = declared.judge(Classifier(0).classify_text(statement), "")
     rows = [
         ("service", f"{service.name} ({service.router})"),
         ("operation", operation_text(info.operation)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fairlead.accounts.model import LearnedFunctions
+from fairlead.sql.info import QueryInfo
 
 
 class ReadFunctions:
@@ -29,6 +30,12 @@ class ReadFunctions:
         """Take over what a server says, in place of what was learned before."""
         self._qualified = frozenset(found.qualified)
         self._unqualified = frozenset(found.unqualified)
+
+    def judge(self, info: QueryInfo, database: str) -> QueryInfo:
+        """What a statement is, given what is known of the functions that it calls."""
+        if info.reading is not None and self.cover(info.called, database):
+            return info.reading
+        return info
 
     def cover(self, called: tuple[str, ...], database: str) -> bool:
         """Whether all these calls are reads; `database` is the default one, empty if that is not known."""

@@ -5,7 +5,6 @@ own (KILL, refused databases, unknown statement ids) and gives the rest to the r
 be taken now is left where it is and the client's channel is paused, so nothing is queued and order is kept.
 """
 
-
 from __future__ import annotations
 
 import re
@@ -36,9 +35,7 @@ from fairlead.protocol.constants import (
 )
 from fairlead.protocol.statements import same_types
 from fairlead.protocol.tracker import expects_reply
-from fairlead.session.backend import (
-    Backend,
-)
+from fairlead.session.backend import Backend
 from fairlead.session.kill import kill_message
 from fairlead.session.own_answers import explain_route, prepare_again
 from fairlead.session.prepared import Prepared
@@ -98,6 +95,7 @@ _SPECIAL = 1 << OP_KILL | 1 << OP_EXPLAIN | 1 << OP_CHANGE_DB | 1 << OP_EXECUTE 
 # Locks, open handlers, distributed transactions, and procedures, which may do anything.
 _TIES = re.compile(rb"\s*(lock|xa|handler|flush|backup|call)\b", re.IGNORECASE)
 _NAMED = TYPE_PREPARE_NAMED_STMT | TYPE_DEALLOC_PREPARE
+
 
 def _ties(info: QueryInfo) -> bool:
     """Whether a statement may leave something that cannot be made again on another connection."""
@@ -271,9 +269,7 @@ class Session(ServerSide):
 
     def judged(self, info: QueryInfo, database: str) -> QueryInfo:
         """What a statement is, given what the service knows of the functions that it calls."""
-        if info.reading is not None and self.functions.cover(info.called, database):
-            return info.reading
-        return info
+        return info if info.reading is None else self.functions.judge(info, database)
 
     def _may_have_used(self, info: QueryInfo) -> None:
         """A statement that may change the default database without telling which it is then."""
