@@ -173,19 +173,32 @@ def board() -> Callable[[], object]:
     return run
 
 
-def channel() -> Callable[[], object]:
-    """A kilobyte through the kernel, there and back, by way of the poller."""
-    from fairlead.net.channel import Channel, Handler
-    from fairlead.net.poller import Poller
+def _eater() -> Any:
+    """A handler that takes whatever comes."""
+    from fairlead.net.channel import Handler
 
     class Eater(Handler):
         def on_data(self, buf: bytearray, start: int, end: int) -> int:
             return end
 
-    poller = Poller()
+    return Eater()
+
+
+def _both_ends() -> tuple[socket.socket, socket.socket]:
+    """A connection; the first end does not block."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    made = Channel(poller, ours.detach(), Eater())
+    return ours, theirs
+
+
+def channel() -> Callable[[], object]:
+    """A kilobyte through the kernel, there and back, by way of the poller."""
+    from fairlead.net.channel import Channel
+    from fairlead.net.poller import Poller
+
+    poller = Poller()
+    ours, theirs = _both_ends()
+    made = Channel(poller, ours.detach(), _eater())
     data = bytearray(1024)
 
     def run() -> None:
@@ -201,22 +214,16 @@ def encrypted() -> Callable[[], object]:
     """The same enciphered; the other side's half of it is measured too."""
     from identity import Identity
 
-    from fairlead.net.channel import Handler
     from fairlead.net.poller import Poller
     from fairlead.net.tls import listener_context
     from fairlead.net.tlschannel import TlsChannel
 
-    class Eater(Handler):
-        def on_data(self, buf: bytearray, start: int, end: int) -> int:
-            return end
-
     poller = Poller()
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
+    ours, theirs = _both_ends()
     with tempfile.TemporaryDirectory() as directory:
         identity = Identity(Path(directory))
         context = listener_context({"ssl_cert": str(identity.cert), "ssl_key": str(identity.key)})
-    made, ready = TlsChannel(poller, ours.detach(), Eater()), list[bool]()
+    made, ready = TlsChannel(poller, ours.detach(), _eater()), list[bool]()
     made.start_tls(context, server_side=True, on_ready=lambda: ready.append(True))
     trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE

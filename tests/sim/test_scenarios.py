@@ -260,23 +260,24 @@ def test_a_session_keeps_its_primary_among_several(seed: int) -> None:
     assert not world.findings
 
 
-@pytest.mark.parametrize("seed", TIMINGS)
-def test_too_large_a_transaction_is_lost_in_the_middle_of_a_result(seed: int) -> None:
-    """No error is put into the result, although the transaction could not be repeated."""
+def in_a_large_result(seed: int, **values: object) -> tuple[World, Scripted]:
+    """A client that has written in a transaction and is about to ask for a large result in it."""
     world = world_of(seed)
-    set_parameters(
-        world,
-        transaction_replay=True,
-        transaction_replay_max_size=60,
-        master_reconnection=True,
-        master_failure_mode="fail_on_write",
-    )
+    repeats = {"transaction_replay": True, "master_reconnection": True}
+    set_parameters(world, master_failure_mode="fail_on_write", **repeats, **values)
     big = "SELECT 'one', REPEAT('x', 150) FROM seq_1_to_400"
     client = Scripted(world, 1, [["BEGIN"], ["INSERT INTO log VALUES ('a')"], [big]])
     world.clients = [client]
     world.disturbed = True
     client.connect()
     run_until(world, lambda: len(client.heard) == 2)
+    return world, client
+
+
+@pytest.mark.parametrize("seed", TIMINGS)
+def test_too_large_a_transaction_is_lost_in_the_middle_of_a_result(seed: int) -> None:
+    """No error is put into the result, although the transaction could not be repeated."""
+    world, client = in_a_large_result(seed, transaction_replay_max_size=60)
     run_until(world, lambda: bool(client.sent) and client.sent[0].what == "big")
     # Some of the timings are those where the client has a part of it.
     world.settle(100 * seed)
@@ -290,20 +291,7 @@ def test_too_large_a_transaction_is_lost_in_the_middle_of_a_result(seed: int) ->
 @pytest.mark.parametrize("seed", TIMINGS)
 def test_no_error_in_a_result_whose_transaction_is_being_repeated(seed: int) -> None:
     """The client has a part of it, whatever ends the session while the rest is fetched from elsewhere."""
-    world = world_of(seed)
-    set_parameters(
-        world,
-        transaction_replay=True,
-        transaction_replay_timeout=30_000,
-        master_reconnection=True,
-        master_failure_mode="fail_on_write",
-    )
-    big = "SELECT 'one', REPEAT('x', 150) FROM seq_1_to_400"
-    client = Scripted(world, 1, [["BEGIN"], ["INSERT INTO log VALUES ('a')"], [big]])
-    world.clients = [client]
-    world.disturbed = True
-    client.connect()
-    run_until(world, lambda: len(client.heard) == 2)
+    world, client = in_a_large_result(seed, transaction_replay_timeout=30_000)
     wire = next(wire for wire in world.network.wires if wire.name.endswith("server1"))
     wire.streams[1].cut_at = wire.streams[1].delivered + 1_300 * seed
     wire.streams[1].on_cut = world.nodes[0].crash

@@ -143,11 +143,8 @@ class ServersApi(ObjectsApi):
 
     async def set_state(self, call: Call) -> Answer:
         name, state = self.existing(call), _state_of(call)
-        try:
-            timeout = call.options.get("timeout")
-            timeout_ms = Duration().parse(timeout) if timeout else 0
-        except ValueError as error:
-            raise ApiError(400, f"The option 'timeout': {error}") from None
+        timeout = call.options.get("timeout")
+        timeout_ms = _timeout_ms(timeout) if timeout else 0
         if timeout and not timeout_ms:
             raise ApiError(400, f"The option 'timeout' is {timeout}; allowed: a duration above 0")
         try:
@@ -172,6 +169,14 @@ def _state_of(call: Call) -> str:
     return state
 
 
+def _timeout_ms(text: str) -> int:
+    """The option `timeout` in milliseconds."""
+    try:
+        return Duration().parse(text)
+    except ValueError as error:
+        raise ApiError(400, f"The option 'timeout': {error}") from None
+
+
 class ServicesApi(ObjectsApi):
     """Services: also their accounts and, in the older form, their listeners."""
 
@@ -192,10 +197,7 @@ class ServicesApi(ObjectsApi):
     async def pause(self, call: Call) -> Answer:
         """Hold back the statements of the service; `timeout`: for how long at most (30s)."""
         name = self.existing(call)
-        try:
-            timeout_ms = Duration().parse(call.options.get("timeout", PAUSE_DEFAULT))
-        except ValueError as error:
-            raise ApiError(400, f"The option 'timeout': {error}") from None
+        timeout_ms = _timeout_ms(call.options.get("timeout", PAUSE_DEFAULT))
         under_way = await self._product.pause_service(name, timeout_ms)
         return Answer(200, {"links": {"self": call.self_link}, "meta": {"sessions_under_way": under_way}})
 

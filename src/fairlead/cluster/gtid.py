@@ -46,8 +46,12 @@ def _parse_set(text: str, position: Position) -> None:
     except ValueError:
         return
     domain = _signed(number >> 64)
-    if not 0 <= domain < _DOMAINS and domain != -1:
+    if not _of_mariadb(domain) and domain != -1:
         position[domain] = (_signed(number % _WORD), highest)
+
+
+def _of_mariadb(domain: int) -> bool:
+    return 0 <= domain < _DOMAINS
 
 
 def _signed(half: int) -> int:
@@ -56,7 +60,7 @@ def _signed(half: int) -> int:
 
 def is_mysql(position: Position) -> bool:
     """Whether these are GTIDs of MySQL."""
-    return any(not 0 <= domain < _DOMAINS for domain in position)
+    return not all(map(_of_mariadb, position))
 
 
 def text_of(position: Position) -> str:
@@ -64,7 +68,7 @@ def text_of(position: Position) -> str:
     gtids = sorted((domain, server, sequence) for domain, (server, sequence) in position.items())
     return ",".join(
         f"{domain}-{server}-{sequence}"
-        if 0 <= domain < _DOMAINS
+        if _of_mariadb(domain)
         else f"{UUID(int=(domain % _WORD << 64) + server % _WORD)}:1-{sequence}"
         for domain, server, sequence in gtids
     )

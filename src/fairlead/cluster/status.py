@@ -19,6 +19,9 @@ JOINED = 1 << 20
 # Draining has reached its deadline: connections that are open end as soon as they are in nothing. Our own.
 OVERDUE = 1 << 30
 
+# Of these bits a server has only RUNNING while its open connections may be used for something new.
+FOR_NEW_WORK = RUNNING | MAINT | OVERDUE
+
 ROLE_BITS = MASTER | SLAVE | RELAY | BLR | JOINED
 # What a server loses when it goes down.
 CLEARED_WHEN_DOWN = RUNNING | AUTH_ERROR | ROLE_BITS

@@ -5,7 +5,6 @@ Replies reach the client as they arrive. A new connection is brought to the stat
 used, and what a server answered to a session command is compared with what the client got.
 """
 
-
 from __future__ import annotations
 
 from fairlead.protocol import packets
@@ -78,7 +77,6 @@ _CHANGES_SESSION = (
     | TYPE_PREPARE_NAMED_STMT
     | TYPE_DEALLOC_PREPARE
 )
-
 # What a session command does may depend on the state of the session.
 _READS_STATE = TYPE_READ | TYPE_MASTER_READ | TYPE_USERVAR_READ | TYPE_SYSVAR_READ | TYPE_GSYSVAR_READ
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Lines kept for a session of a service that has session_trace on while the global parameter has no number.
 TRACE_LINES = 100
 
+
 class Standing:
     """What the versions of a service have in common, however often its configuration changes: a session may
     begin with a version that is not the present one any more.

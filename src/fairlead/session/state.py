@@ -4,7 +4,6 @@ Invariant: `expecting` is the number of replies the client still has to get from
 session's own is sent only when it is 0.
 """
 
-
 from __future__ import annotations
 
 import re
@@ -25,12 +24,7 @@ from fairlead.cluster.board import (
 from fairlead.net.channel import Channel
 from fairlead.protocol import packets
 from fairlead.protocol.charsets import charset_of
-from fairlead.session.backend import (
-    B_READY,
-    K_CLIENT,
-    Backend,
-    BackendOwner,
-)
+from fairlead.session.backend import B_READY, K_CLIENT, Backend, BackendOwner
 from fairlead.session.history import History
 from fairlead.session.router import ROUTED, WAIT, RouterSession
 from fairlead.session.statement import Statement

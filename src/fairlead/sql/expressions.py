@@ -7,6 +7,7 @@ every token is passed once. Source: spec classifier.md, section 3.
 
 from __future__ import annotations
 
+from fairlead.sql.functions import SEQUENCE_FUNCTIONS
 from fairlead.sql.lexer import Lexer
 from fairlead.sql.parser import unquoted
 from fairlead.sql.reserved import BARE_FUNCTIONS, NOT_NAMES
@@ -77,8 +78,6 @@ _STRING_PREFIXES = frozenset(("N", "X", "B"))
 _CONSTANTS = frozenset(("TRUE", "FALSE", "NULL"))
 # functions whose first argument is a word of their own, not a column
 _UNIT_FIRST = frozenset(("EXTRACT", "TIMESTAMPADD", "TIMESTAMPDIFF", "GET_FORMAT"))
-# functions whose first argument is a sequence
-_OF_SEQUENCE = frozenset(("NEXTVAL", "LASTVAL", "SETVAL"))
 _PSEUDO_COLUMNS = frozenset(("NEXTVAL", "CURRVAL", "LASTVAL"))
 _CALLED_OTHERWISE = {"now": "current_timestamp"}
 _ORACLE_CALLED_OTHERWISE = {"now": "current_timestamp", "nvl": "ifnull"}
@@ -554,7 +553,7 @@ class ExpressionWalker:
         i = last + 2
         if upper in _UNIT_FIRST and self.kind[i] == T_WORD:
             i += 1
-        if upper in _OF_SEQUENCE:
+        if name.lower() in SEQUENCE_FUNCTIONS:
             while self.is_name(i) or self.kind[i] == T_DOT:
                 i += 1
         level = _COMPARED if upper == "POSITION" else 0

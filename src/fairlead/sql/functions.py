@@ -14,6 +14,9 @@ NEVER_READS: frozenset[str] = frozenset(
     """.split()  # noqa: SIM905
 )
 
+# Functions whose first argument is the name of a sequence.
+SEQUENCE_FUNCTIONS: frozenset[str] = frozenset(("nextval", "lastval", "setval"))
+
 READ_FUNCTIONS: frozenset[str] = frozenset(
     """
     abs acos add_months adddate addtime aes_decrypt aes_encrypt area asbinary ascii asin astext aswkb
@@ -97,13 +100,5 @@ RESERVED_WORDS: frozenset[str] = frozenset(
     STRAIGHT_JOIN TABLE TERMINATED TEXT THEN TINYBLOB TINYINT TINYTEXT TO TRAILING TRIGGER UNDO UNION
     UNIQUE UNLOCK UNSIGNED UPDATE USAGE USE USING VALUES VARBINARY VARCHAR VARCHAR2 VARCHARACTER VARYING
     WHEN WHERE WHILE WITH WRITE XOR YEAR_MONTH ZEROFILL
-    """.split()  # noqa: SIM905
-)
-
-# words of the list above that can name a table
-TABLE_WORDS: frozenset[str] = frozenset(
-    """
-    ANY BIT BOOL BOOLEAN BYTE CLOB DATETIME ENUM FIXED JSON NATIONAL NCHAR NUMBER NVARCHAR RAW ROW SERIAL
-    SOME SQL_BUFFER_RESULT SQL_CACHE SQL_NO_CACHE TEXT VARCHAR2
     """.split()  # noqa: SIM905
 )

@@ -8,7 +8,7 @@ is kept apart (`pending`), because a service may know that the functions only re
 
 from __future__ import annotations
 
-from fairlead.sql.functions import NEVER_READS, TABLE_WORDS
+from fairlead.sql.functions import NEVER_READS, RESERVED_WORDS, SEQUENCE_FUNCTIONS
 from fairlead.sql.info import KillInfo, Name, QueryInfo
 from fairlead.sql.keywords import (
     AGAINST,
@@ -64,6 +64,7 @@ from fairlead.sql.keywords import (
     WITH,
 )
 from fairlead.sql.lexer import Lexer
+from fairlead.sql.reserved import NOT_NAMES
 from fairlead.sql.tokens import (
     QUALIFIED_SHIFT,
     T_ASSIGN,
@@ -101,8 +102,8 @@ _WRITE_USERVAR = TYPE_USERVAR_WRITE
 _WRITE = TYPE_WRITE
 
 _DEEPEST = 200
-_TABLE_NAMES = frozenset(word.encode() for word in TABLE_WORDS)
-_OF_SEQUENCES = frozenset(("nextval", "lastval", "setval"))
+# Words that cannot name a function, but a table.
+_TABLE_NAMES = frozenset(word.encode() for word in RESERVED_WORDS - NOT_NAMES)
 _LAST_STATE = frozenset((b"IDENTITY", b"LAST_INSERT_ID", b"LAST_GTID"))
 _PREVIOUS_STATE = frozenset((b"WARNING_COUNT", b"ERROR_COUNT"))
 
@@ -257,7 +258,7 @@ class Parser(Lexer):
             if name == "get_lock":  # in quotes, too
                 self.locks = True
             self.stored(name, self.is_plain(i) and name not in NEVER_READS)
-            if name in _OF_SEQUENCES and self.is_name(i + 2):
+            if name in SEQUENCE_FUNCTIONS and self.is_name(i + 2):
                 self.table(i + 2)
         self.function(i, name)
 

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 
 from fairlead.cluster import gtid
 from fairlead.cluster.board import LAG, RANK, STATUS
-from fairlead.cluster.status import MAINT, MASTER, OVERDUE, RUNNING, SLAVE, is_connectable, is_usable
+from fairlead.cluster.status import (
+    FOR_NEW_WORK,
+    MAINT,
+    MASTER,
+    OVERDUE,
+    RUNNING,
+    SLAVE,
+    is_connectable,
+    is_usable,
+)
 from fairlead.routers.readwritesplit.config import (
     ADAPTIVE,
     LEAST_BEHIND,
@@ -87,7 +96,7 @@ def _would_choose(router: RwsSession, kind: int) -> Backend | None:
     master = router.master
     if master is not None and master.in_use():
         status = router.board.server(master.slot, STATUS)
-        if status & MASTER and is_usable(status) and not status & OVERDUE:
+        if status & MASTER and status & FOR_NEW_WORK == RUNNING:
             return master
     return router.candidates.best_master(router.config.master_reconnection, set())
 

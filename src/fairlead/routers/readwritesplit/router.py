@@ -20,7 +20,7 @@ from fairlead.cluster.board import (
     V_ROUTE_SLAVE,
     V_RW_TRX,
 )
-from fairlead.cluster.status import MAINT, MASTER, OVERDUE, RUNNING
+from fairlead.cluster.status import FOR_NEW_WORK, MASTER, RUNNING
 from fairlead.protocol.constants import (
     COM_DEBUG,
     COM_FIELD_LIST,
@@ -106,7 +106,7 @@ _NOT_ONLY_READ = TYPE_MASTER_READ | TYPE_WRITE
 _READ = TYPE_READ
 _SESSION_WRITE = TYPE_SESSION_WRITE
 _MASTER = MASTER
-_USABLE = RUNNING | MAINT | OVERDUE
+_USABLE = FOR_NEW_WORK
 _K_CLIENT = K_CLIENT
 _ROUTED = ROUTED
 _WAIT = WAIT

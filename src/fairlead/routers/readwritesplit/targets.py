@@ -28,7 +28,7 @@ from fairlead.cluster.board import (
     worker_pair_index,
     worker_service_index,
 )
-from fairlead.cluster.status import MAINT, MASTER, OVERDUE, RUNNING
+from fairlead.cluster.status import FOR_NEW_WORK, MAINT, MASTER, OVERDUE, RUNNING
 from fairlead.net.syscalls import copy_bytes
 from fairlead.protocol.constants import (
     COM_DEBUG,
@@ -77,7 +77,7 @@ _ENDS = MAINT | OVERDUE
 _COM_STMT_EXECUTE = COM_STMT_EXECUTE
 _TRX_BITS = TRX_BITS
 _MASTER = MASTER
-_USABLE = RUNNING | MAINT | OVERDUE
+_USABLE = FOR_NEW_WORK
 _RUNNING = RUNNING
 _TARGET_MASK = TARGET_MASK
 _T_MASTER = TARGET_MASTER
