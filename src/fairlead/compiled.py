@@ -23,6 +23,7 @@ COMPILED_MODULES = [
     "fairlead.protocol.statements",
     "fairlead.cluster.board",
     "fairlead.net.syscalls",
+    "fairlead.net.outbox",
     "fairlead.net.poller",
     "fairlead.net.channel",
     "fairlead.net.tlschannel",

@@ -1,5 +1,6 @@
 cimport cython
 
+from fairlead.net.outbox cimport Outbox
 from fairlead.net.poller cimport Poller, Watched
 from fairlead.net.syscalls cimport sys_close, sys_error_of, sys_recv, sys_send, sys_send_last, sys_shutdown_write
 
@@ -9,6 +10,7 @@ cdef unsigned int _EPOLLOUT
 cdef unsigned int _GONE
 cdef unsigned int _HANGUP
 cdef Py_ssize_t _HEADROOM
+cdef Py_ssize_t _POSTED
 cdef Py_ssize_t _EAGAIN
 
 cdef class Handler:
@@ -35,6 +37,8 @@ cdef class Channel(Watched):
     cdef bytearray _kept
     cdef bytearray _out
     cdef Py_ssize_t _out_start
+    cdef int _entry
+    cdef long long _entry_turn
     cdef public Py_ssize_t high_water
     cdef public Py_ssize_t low_water
 
@@ -55,6 +59,11 @@ cdef class Channel(Watched):
     @cython.locals(buf=bytearray, used=Py_ssize_t, n=Py_ssize_t, position=Py_ssize_t)
     cdef void _gather(self, bytearray kept) except *
     cdef void _keep(self, bytearray buf, Py_ssize_t start, Py_ssize_t end) except *
+    @cython.locals(outbox=Outbox, entry=int)
+    cpdef bint _post(self, bytearray buf, Py_ssize_t start, Py_ssize_t size) except *
+    @cython.locals(outbox=Outbox)
+    cdef void _settle(self) except *
+    cpdef void on_unsent(self, bytearray rest, int error) except *
     cpdef void _queue(self, bytearray buf, Py_ssize_t start, Py_ssize_t end) except *
     @cython.locals(n=Py_ssize_t, size=Py_ssize_t)
     cpdef void flush(self) except *

@@ -2,9 +2,9 @@
 
 Data is received into the poller's one buffer and handed to the handler in place; what the handler does not
 consume (an incomplete packet) is kept and presented again with more bytes behind it. Sending goes straight
-to the kernel; only what it does not take is queued, and above `high_water` the handler is told to stop its
-source (`on_blocked`) until the queue has drained below `low_water` (`on_unblocked`), so that memory stays
-flat.
+to the kernel, or, if it is little, there at the end of the turn (the poller's outbox); only what it does not
+take is queued, and above `high_water` the handler is told to stop its source (`on_blocked`) until the queue
+has drained below `low_water` (`on_unblocked`), so that memory stays flat.
 
 Invariant: the handler hears `on_closed` exactly once, never from within its own call to the channel, and
 nothing after it.
@@ -28,6 +28,8 @@ from fairlead.net.syscalls import (
 
 # A read is made only if at least this much room is left in the buffer, in bytes.
 READ_HEADROOM_BYTES = 16 * 1024
+# What goes through the outbox at most, in bytes: more is worth a call of its own, and no copy.
+POSTED_BYTES = 4096
 # Default water marks of the queue of unsent data, in bytes.
 HIGH_WATER_BYTES = 65536
 LOW_WATER_BYTES = 1024
@@ -38,6 +40,7 @@ _EPOLLOUT = EPOLLOUT
 _GONE = EPOLLHUP | EPOLLERR
 _HANGUP = EPOLLRDHUP | EPOLLHUP | EPOLLERR
 _HEADROOM = READ_HEADROOM_BYTES
+_POSTED = POSTED_BYTES
 _EAGAIN = -errno.EAGAIN
 
 
@@ -87,6 +90,9 @@ class Channel(Watched):
         self._kept: bytearray | None = None
         self._out: bytearray | None = None
         self._out_start = 0
+        # The entry in the outbox, while it is of this turn. Nothing is queued in `_out` then.
+        self._entry = 0
+        self._entry_turn = 0
         self.high_water = HIGH_WATER_BYTES
         self.low_water = LOW_WATER_BYTES
         poller.watch(self, _EVENTS)
@@ -245,6 +251,9 @@ class Channel(Watched):
         """Send bytes, or queue what the kernel does not take. A failure is reported later by `on_closed`."""
         if self.closed or start >= end or self.finishing:
             return
+        if self._out is None and not self.connecting and self._post(buf, start, end - start):
+            return
+        # What is in the outbox goes first, and may have had to be queued.
         if self._out is None and not self.connecting:
             n = sys_send(self.fd, buf, start, end - start)
             if n == end - start:
@@ -256,6 +265,40 @@ class Channel(Watched):
                 n = 0
             start += n
         self._queue(buf, start, end)
+
+    def _post(self, buf: bytearray, start: int, size: int) -> bool:
+        """Put it into the outbox; False: it has to be sent, or queued, otherwise."""
+        outbox = self.poller.outbox
+        if outbox is None:
+            return False
+        if self._entry_turn == outbox.turn:
+            if size <= _POSTED and outbox.extend(self._entry, buf, start, size):
+                return True
+            self.poller.submit()
+        if size > _POSTED or self._out is not None:
+            return False
+        entry = outbox.add(self.fd, buf, start, size)
+        if entry < 0:
+            self.poller.submit()
+            entry = outbox.add(self.fd, buf, start, size)
+        self._entry = entry
+        self._entry_turn = outbox.turn
+        return True
+
+    def on_unsent(self, rest: bytearray, error: int) -> None:
+        """Queue what the kernel had no room for at the end of the turn."""
+        if error:
+            self.fail_soon(os.strerror(error))
+            return
+        self._out = rest
+        self._out_start = 0
+        self.flush()
+
+    def _settle(self) -> None:
+        """Send what is still in the outbox."""
+        outbox = self.poller.outbox
+        if outbox is not None and self._entry_turn == outbox.turn:
+            self.poller.submit()
 
     def _queue(self, buf: bytearray, start: int, end: int) -> None:
         if self._out is None:
@@ -313,6 +356,7 @@ class Channel(Watched):
     def close(self) -> None:
         """Close at once; the handler hears nothing more."""
         if not self.closed:
+            self._settle()
             self.closed = True
             self.poller.closing(self)
             sys_close(self.fd)
@@ -323,6 +367,7 @@ class Channel(Watched):
     def close_with(self, words: bytes) -> None:
         """Close at once, but send these few last words if nothing else waits to be sent."""
         if not self.closed:
+            self._settle()
             if self._out is None and not self.connecting:
                 sys_send_last(self.fd, words)
             self.close()
@@ -341,6 +386,7 @@ class Channel(Watched):
         if self.connecting:
             self.fail_soon("closed")
             return
+        self._settle()
         if self._out is None:
             sys_shutdown_write(self.fd)
         self.paused = False

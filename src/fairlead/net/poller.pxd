@@ -1,5 +1,6 @@
 cimport cython
 
+from fairlead.net.outbox cimport Outbox
 from fairlead.net.syscalls cimport EpollSet, clock_us
 
 cdef class Watched:
@@ -7,10 +8,12 @@ cdef class Watched:
     cdef public unsigned int tag
     cpdef void on_event(self, unsigned int events) except *
     cpdef void on_deferred(self) except *
+    cpdef void on_unsent(self, bytearray rest, int error) except *
 
 
 cdef class Poller:
     cdef public EpollSet epoll
+    cdef public Outbox outbox
     cdef public list table
     cdef public list deferred
     cdef public bytearray buffer
@@ -27,6 +30,8 @@ cdef class Poller:
     cpdef void closing(self, Watched watched) except *
     cpdef void defer(self, Watched watched) except *
     cpdef void watch_guest(self, int fd) except *
+    @cython.locals(outbox=Outbox, left=int, index=int, watched=Watched)
+    cpdef void submit(self) except *
     @cython.locals(batch=list, watched=Watched)
     cdef void _run_deferred(self) except *
     @cython.locals(epoll=EpollSet, index=int, fd=int, events="unsigned int", watched=Watched, tag="unsigned int")
