@@ -11,6 +11,8 @@ cdef unsigned int _GONE
 cdef unsigned int _HANGUP
 cdef Py_ssize_t _HEADROOM
 cdef Py_ssize_t _POSTED
+cdef Py_ssize_t _STREAM
+cdef Py_ssize_t _STREAM_READ
 cdef Py_ssize_t _EAGAIN
 
 cdef class Handler:
@@ -32,6 +34,7 @@ cdef class Channel(Watched):
     cdef bint _readable
     cdef public bint _ended
     cdef bint _deferred
+    cdef Py_ssize_t _streak
     cdef public bint finishing
     cdef str _failure
     cdef bytearray _kept
@@ -53,6 +56,9 @@ cdef class Channel(Watched):
     cpdef void fail_soon(self, str reason) except *
     cpdef Py_ssize_t unsent(self) except -1
     cdef void _later(self) except *
+    cpdef void on_nap(self) except *
+    cdef void _took(self, Py_ssize_t n) noexcept
+    cdef void _after_read(self) except *
     @cython.locals(poller=Poller, buf=bytearray, kept=bytearray, used=Py_ssize_t, room=Py_ssize_t, n=Py_ssize_t,
                    position=Py_ssize_t, need=Py_ssize_t)
     cpdef void read(self) except *

@@ -4,7 +4,8 @@ Data is received into the poller's one buffer and handed to the handler in place
 consume (an incomplete packet) is kept and presented again with more bytes behind it. Sending goes straight
 to the kernel, or, if it is little, there at the end of the turn (the poller's outbox); only what it does not
 take is queued, and above `high_water` the handler is told to stop its source (`on_blocked`) until the queue
-has drained below `low_water` (`on_unblocked`), so that memory stays flat.
+has drained below `low_water` (`on_unblocked`), so that memory stays flat. A descriptor that brings much is
+read every now and then instead of at every arrival, which costs half and is faster (the poller's naps).
 
 Invariant: the handler hears `on_closed` exactly once, never from within its own call to the channel, and
 nothing after it.
@@ -30,6 +31,9 @@ from fairlead.net.syscalls import (
 READ_HEADROOM_BYTES = 16 * 1024
 # What goes through the outbox at most, in bytes: more is worth a call of its own, and no copy.
 POSTED_BYTES = 4096
+# A stream is read in naps once it has brought so many bytes in reads of so many each, in bytes.
+STREAM_BYTES = 256 * 1024
+STREAM_READ_BYTES = 8 * 1024
 # Default water marks of the queue of unsent data, in bytes.
 HIGH_WATER_BYTES = 65536
 LOW_WATER_BYTES = 1024
@@ -41,6 +45,8 @@ _GONE = EPOLLHUP | EPOLLERR
 _HANGUP = EPOLLRDHUP | EPOLLHUP | EPOLLERR
 _HEADROOM = READ_HEADROOM_BYTES
 _POSTED = POSTED_BYTES
+_STREAM = STREAM_BYTES
+_STREAM_READ = STREAM_READ_BYTES
 _EAGAIN = -errno.EAGAIN
 
 
@@ -84,6 +90,8 @@ class Channel(Watched):
         self._readable = False
         self._ended = False
         self._deferred = False
+        # Bytes that came in large reads, one after the other.
+        self._streak = 0
         # Set by close_gracefully: everything that arrives is thrown away.
         self.finishing = False
         self._failure: str | None = None
@@ -132,6 +140,28 @@ class Channel(Watched):
         if not self.paused and not self.connecting:
             self.read()
 
+    def on_nap(self) -> None:
+        """Read what has gathered."""
+        if self.closed:
+            return
+        self._readable = True
+        if not self.paused:
+            self.read()
+        if not self.napping:
+            self._streak = 0
+
+    def _took(self, n: int) -> None:
+        self._streak = self._streak + n if n >= _STREAM_READ else 0
+
+    def _after_read(self) -> None:
+        """Go on with what is left in the kernel, or with what a stream will have brought in a moment."""
+        if self.paused:
+            return
+        if self._readable:
+            self._later()
+        elif self._streak >= _STREAM and self._out is None:
+            self.poller.nap(self)
+
     def _finish_connect(self, events: int) -> None:
         if events & _GONE:
             error = sys_error_of(self.fd)
@@ -174,6 +204,7 @@ class Channel(Watched):
                     return
             elif n < room and not self._ended:
                 self._readable = False
+            self._took(n)
         used += n
         if used == 0:
             return
@@ -187,8 +218,7 @@ class Channel(Watched):
                 return
         if position < used:
             self._keep(buf, position, used)
-        if self._readable and not self.paused:
-            self._later()
+        self._after_read()
 
     def _gather(self, kept: bytearray) -> None:
         """Add to a packet that is not whole yet; one that comes slowly must not be copied each time."""
@@ -204,6 +234,7 @@ class Channel(Watched):
             return
         if n < len(buf) and not self._ended:
             self._readable = False
+        self._took(n)
         kept += buf[0:n]
         used = len(kept)
         if used >= self.want:
@@ -215,8 +246,7 @@ class Channel(Watched):
             # What came in the meantime by close_gracefully is not wanted any more.
             if position < used and not self.finishing:
                 self._keep(kept, position, used)
-        if self._readable and not self.paused:
-            self._later()
+        self._after_read()
 
     def _keep(self, buf: bytearray, start: int, end: int) -> None:
         self._kept = buf[start:end]

@@ -4,9 +4,12 @@
 guest (asyncio's own selector, one descriptor of the set) has something to do, so that a statement passes
 without asyncio noticing. Descriptors are watched edge-triggered once and never changed: what a channel
 could not finish it puts on the deferred list, which is served before the next wait. Small sends wait in the
-outbox, if there is one, until the end of the turn.
+outbox, if there is one, until the end of the turn. An object whose descriptor never stops bringing data may
+take naps: its events are switched off and it is called when its nap is over, so that it does not wake the
+worker for every few kilobytes.
 
-Invariant: a `Watched` is in the table exactly while its descriptor is in the epoll set.
+Invariant: a `Watched` is in the table exactly while its descriptor is in the epoll set, and its events are
+switched off exactly while it naps.
 """
 
 from __future__ import annotations
@@ -23,6 +26,9 @@ from fairlead.net.syscalls import EpollSet, clock_us
 # Bytes received at most by one recv of one channel: one buffer for the whole worker.
 RECV_BUFFER_BYTES = 256 * 1024
 
+# How long a nap is, in microseconds.
+NAP_US = 100
+
 EPOLLIN = 0x001
 EPOLLOUT = 0x004
 EPOLLERR = 0x008
@@ -30,6 +36,7 @@ EPOLLHUP = 0x010
 EPOLLRDHUP = 0x2000
 EPOLLET = 1 << 31
 
+_NAP_US = NAP_US
 _log = logging.getLogger(__name__)
 
 
@@ -38,6 +45,10 @@ class Watched:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self.events = 0
+        # Its events are switched off, and it is on the list of those whose nap ends.
+        self.asleep = False
+        self.napping = False
         # Tells the events of this object from late ones of an object that had the same descriptor.
         self.tag = 0
 
@@ -46,6 +57,9 @@ class Watched:
 
     def on_deferred(self) -> None:
         """Called once, in the next turn, after `Poller.defer`."""
+
+    def on_nap(self) -> None:
+        """The nap is over; the descriptor is watched again unless the object takes the next one."""
 
     def on_unsent(self, rest: bytearray, error: int) -> None:
         """The kernel has not taken this of what was put into the outbox; errno, 0: it had no room."""
@@ -62,6 +76,8 @@ class Poller:
         self.epoll = EpollSet(256)
         self.table: list[Watched | None] = [None] * 1024
         self.deferred: list[Watched] = []
+        self.napping: list[Watched] = []
+        self._naps_end_us = 0
         self.buffer = bytearray(RECV_BUFFER_BYTES)
         self.woken = False
         self.guest_ready = False
@@ -80,6 +96,7 @@ class Poller:
         self.table[fd] = watched
         self._last_tag = self._last_tag + 1 & 0xFFFFFFFF
         watched.tag = self._last_tag
+        watched.events = events
         try:
             self.epoll.add(fd, events, watched.tag)
         except OSError:
@@ -88,20 +105,30 @@ class Poller:
 
     def forget(self, watched: Watched) -> None:
         """Stop serving it; to be called before its descriptor is closed."""
-        fd = watched.fd
-        if 0 <= fd < len(self.table) and self.table[fd] is watched:
-            self.table[fd] = None
-            self.epoll.remove(fd)
+        if self._knows(watched):
+            self.table[watched.fd] = None
+            self.epoll.remove(watched.fd)
 
     def closing(self, watched: Watched) -> None:
         """Stop serving an object whose descriptor is closed next, with which the kernel forgets it too."""
-        fd = watched.fd
-        if 0 <= fd < len(self.table) and self.table[fd] is watched:
-            self.table[fd] = None
+        if self._knows(watched):
+            self.table[watched.fd] = None
 
     def defer(self, watched: Watched) -> None:
         """Call `on_deferred` of this object before the next wait."""
         self.deferred.append(watched)
+
+    def nap(self, watched: Watched) -> None:
+        """Call `on_nap` in a moment, and let no event of the descriptor be heard before."""
+        if watched.napping:
+            return
+        if not self.napping:
+            self._naps_end_us = self.now_us + _NAP_US
+        watched.napping = True
+        self.napping.append(watched)
+        if not watched.asleep:
+            watched.asleep = True
+            self.epoll.change(watched.fd, EPOLLET, watched.tag)
 
     def watch_guest(self, fd: int) -> None:
         """Return from `run` whenever this descriptor is readable."""
@@ -130,6 +157,24 @@ class Poller:
             except Exception as error:
                 self._failed(watched, error)
 
+    def _end_naps(self) -> None:
+        batch = self.napping
+        self.napping = []
+        for watched in batch:
+            watched.napping = False
+            try:
+                watched.on_nap()
+                # What is ready by then makes an event.
+                if not watched.napping and self._knows(watched):
+                    watched.asleep = False
+                    self.epoll.change(watched.fd, watched.events, watched.tag)
+            except Exception as error:
+                self._failed(watched, error)
+
+    def _knows(self, watched: Watched) -> bool:
+        fd = watched.fd
+        return 0 <= fd < len(self.table) and self.table[fd] is watched
+
     def _failed(self, watched: Watched, error: Exception) -> None:
         if self.on_error is None:
             _log.error("unexpected error in a handler", exc_info=error)
@@ -154,33 +199,50 @@ class Poller:
                 except Exception as error:
                     self._failed(watched, error)
 
+    def _wait(self, timeout_ms: int, deadline: int) -> int:
+        """Wait for events until there is something else to do; how many there are."""
+        now = self.now_us
+        until = -1
+        if self.woken or self.deferred:
+            until = now
+        elif timeout_ms >= 0:
+            until = deadline
+        if self.napping and (until < 0 or until > self._naps_end_us):
+            count = self.epoll.wait_us(max(0, self._naps_end_us - now))
+        elif until < 0:
+            count = self.epoll.wait(-1)
+        else:
+            count = self.epoll.wait(max(0, (until - now + 999) // 1000))
+        self.now_us = clock_us()
+        return count
+
     def run(self, timeout_ms: int) -> None:
         """Serve until the guest is ready, somebody set `woken`, or the time is up (-1: no limit)."""
         self.guest_ready = False
-        deadline = 0
-        if timeout_ms > 0:
-            deadline = clock_us() + timeout_ms * 1000
+        self.now_us = clock_us()
+        deadline = self.now_us + timeout_ms * 1000
         while True:
             if self.deferred:
                 self._run_deferred()
             self.submit()
-            wait_ms = timeout_ms
-            if self.woken or self.deferred:
-                wait_ms = 0
-            elif timeout_ms > 0:
-                wait_ms = (deadline - self.now_us + 999) // 1000
-                if wait_ms < 0:
-                    wait_ms = 0
-            count = self.epoll.wait(wait_ms)
-            self.now_us = clock_us()
+            count = self._wait(timeout_ms, deadline)
             self.wakeups += 1
             self._dispatch(count)
+            if self.napping and self.now_us >= self._naps_end_us:
+                self._end_naps()
             self.submit()
             if self.guest_ready or self.woken or timeout_ms == 0:
                 break
             if timeout_ms > 0 and self.now_us >= deadline and not self.deferred:
                 break
         self.woken = False
+
+    def close(self) -> None:
+        """Give back what the poller itself has opened."""
+        self.epoll.close()
+        if self.outbox is not None:
+            self.outbox.close()
+            self.outbox = None
 
 
 class _GuestSelector(selectors.BaseSelector):
@@ -218,7 +280,7 @@ class _GuestSelector(selectors.BaseSelector):
 
     def close(self) -> None:
         self._inner.close()
-        self._poller.epoll.close()
+        self._poller.close()
 
 
 class WorkerLoop(asyncio.SelectorEventLoop):

@@ -19,6 +19,8 @@ cdef class EpollSet:
 
     cpdef void add(self, int fd, unsigned int events, unsigned int tag) except *
     cpdef void remove(self, int fd) noexcept
+    cpdef void change(self, int fd, unsigned int events, unsigned int tag) except *
+    cpdef int wait_us(self, long long timeout_us) except -1
     cpdef int wait(self, long long timeout_ms) except -1
     cpdef int fd_at(self, int index) noexcept
     cpdef unsigned int tag_at(self, int index) noexcept

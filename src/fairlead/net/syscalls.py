@@ -149,6 +149,11 @@ class EpollSet:
         self._epoll.register(fd, events)
         self._tags[fd] = tag
 
+    def change(self, fd: int, events: int, tag: int) -> None:
+        """Watch a descriptor for other events."""
+        self._epoll.modify(fd, events)
+        self._tags[fd] = tag
+
     def remove(self, fd: int) -> None:
         """Forget a descriptor; one that is not watched is ignored."""
         try:
@@ -163,6 +168,10 @@ class EpollSet:
         found = self._epoll.poll(timeout, self._capacity)
         self._events = [(fd, events, self._tags[fd]) for fd, events in found]
         return len(self._events)
+
+    def wait_us(self, timeout_us: int) -> int:
+        """Wait with a limit in microseconds; kernels before 5.11, and Python, round up to milliseconds."""
+        return self.wait((timeout_us + 999) // 1000)
 
     def fd_at(self, index: int) -> int:
         """Descriptor of an event of the last wait."""

@@ -3,7 +3,7 @@
 Results are counts, or the negated errno: no exception is made for a socket that has nothing to say.
 """
 
-from libc.errno cimport EAGAIN, EINPROGRESS, EINTR, EINVAL, errno
+from libc.errno cimport EAGAIN, EINPROGRESS, EINTR, EINVAL, ENOSYS, EPERM, errno
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from libc.time cimport time_t
@@ -77,6 +77,7 @@ cdef extern from "sys/epoll.h" nogil:
     int EPOLL_CLOEXEC
     int EPOLL_CTL_ADD
     int EPOLL_CTL_DEL
+    int EPOLL_CTL_MOD
 
 cdef extern from "time.h" nogil:
     cdef struct timespec:
@@ -87,6 +88,11 @@ cdef extern from "time.h" nogil:
 
 cdef extern from "unistd.h" nogil:
     int c_close "close"(int fd)
+    long syscall(long number, ...)
+
+cdef enum:
+    # The same on all architectures but Alpha; the C library may be older than the kernel.
+    SYS_EPOLL_PWAIT2 = 441
 
 
 cpdef Py_ssize_t sys_recv(int fd, bytearray buf, Py_ssize_t start, Py_ssize_t size) noexcept:
@@ -248,6 +254,26 @@ cdef class EpollSet:
 
     cpdef void remove(self, int fd) noexcept:
         epoll_ctl(self.fd, EPOLL_CTL_DEL, fd, NULL)
+
+    cpdef void change(self, int fd, unsigned int events, unsigned int tag) except *:
+        cdef epoll_event event
+        event.events = events
+        event.data.u64 = <unsigned long long>tag << 32 | <unsigned int>fd
+        if epoll_ctl(self.fd, EPOLL_CTL_MOD, fd, &event) < 0:
+            raise OSError(errno, "epoll_ctl change")
+
+    cpdef int wait_us(self, long long timeout_us) except -1:
+        cdef timespec timeout
+        cdef int n
+        timeout.tv_sec = <time_t>(timeout_us // 1000000)
+        timeout.tv_nsec = <long>(timeout_us % 1000000 * 1000)
+        with nogil:
+            n = <int>syscall(SYS_EPOLL_PWAIT2, self.fd, self.events, self.capacity, &timeout, NULL, <size_t>0)
+        if n >= 0 or errno == EINTR:
+            return max(0, n)
+        if errno == ENOSYS or errno == EPERM:
+            return self.wait((timeout_us + 999) // 1000)
+        raise OSError(errno, "epoll_pwait2")
 
     cpdef int wait(self, long long timeout_ms) except -1:
         cdef int n

@@ -94,8 +94,10 @@ class TlsChannel(Channel):
             return
         if not self.paused:
             self._deliver()
-        if (self._readable or self._left_over) and not self.paused and not self.closed:
+        if self._left_over and not self.paused and not self.closed:
             self._later()
+        elif not self.closed:
+            self._after_read()
 
     def _receive(self) -> None:
         """Move what the kernel has into the BIO; the remainder of plain-text times goes first."""
@@ -121,6 +123,7 @@ class TlsChannel(Channel):
             # No other event will tell of an end that came with these bytes.
             if n < size and not self._ended:
                 self._readable = False
+            self._took(n)
 
     def _handshake(self) -> None:
         assert self._tls is not None
