@@ -92,6 +92,13 @@ async def serve(reader: asyncio.StreamReader, writer: Any) -> None:
             writer.write(packets.frame(number & 0xFF, reply))
 
 
+class KnownPlane(Plane):
+    """A plane whose logins can be written down beforehand."""
+
+    def scramble(self) -> bytes:
+        return SCRAMBLE
+
+
 class Rig:
     """`handlers[i]` is what server i does with a connection."""
 
@@ -99,8 +106,7 @@ class Rig:
         self.loop: WorkerLoop = new_event_loop()
         self.board = Board.create(1)
         self.sent: list[Any] = []
-        self.plane = Plane(0, self.board, self._to_supervisor, self.loop, {})
-        self.plane.scramble = lambda: SCRAMBLE  # type: ignore[method-assign]
+        self.plane = KnownPlane(0, self.board, self._to_supervisor, self.loop, {})
         self.errors: list[Exception] = []
         self._wrapped = self.plane.poller.on_error
         self.plane.poller.on_error = self._handler_failed

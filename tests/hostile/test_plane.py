@@ -18,7 +18,7 @@ from fairlead.session.history import History
 from fairlead.session.login import Login
 from fairlead.session.router import RouterSession
 from fairlead.workers import plane as plane_module
-from fairlead.workers.plane import Plane
+from fairlead.workers.deadlines import Deadlines
 
 ROUTERS = ("readwritesplit", "readconnroute")
 
@@ -414,26 +414,24 @@ class BeginsNothing(Login):
         raise ZeroDivisionError
 
 
-def no_water_marks(plane: Plane, channel: Any) -> None:
-    """A plane with a bug."""
-    raise ZeroDivisionError
+class CountsNobody(Deadlines):
+    """Deadlines with a bug."""
+
+    def login_begins(self, connection: Any) -> None:
+        raise ZeroDivisionError
 
 
-@pytest.mark.parametrize(
-    ("owner", "name", "broken"),
-    [
-        (plane_module, "Login", GreetsNobody),
-        (plane_module, "Login", BeginsNothing),
-        (Plane, "_set_water_marks", no_water_marks),
-    ],
-)
+@pytest.mark.parametrize("broken", [GreetsNobody, BeginsNothing, CountsNobody])
 def test_an_exception_while_a_client_is_accepted_costs_that_client_only(
-    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, broken: Any
+    monkeypatch: pytest.MonkeyPatch, broken: Any
 ) -> None:
     with rig(monkeypatch) as made:
         before = len(os.listdir("/proc/self/fd"))
         spoiled = pytest.MonkeyPatch()
-        spoiled.setattr(owner, name, broken)
+        if broken is CountsNobody:
+            spoiled.setattr(made.plane, "deadlines", CountsNobody())
+        else:
+            spoiled.setattr(plane_module, "Login", broken)
 
         async def refused() -> None:
             reader, writer = await made.connect()

@@ -17,7 +17,7 @@ from fairlead.session.history import History
 from fairlead.session.session import Session
 from fairlead.session.statement import Statement
 from fairlead.workers.pauses import Pauses
-from fairlead.workers.pool import Idle, Pool
+from fairlead.workers.pool import Pool
 
 from .run import report
 from .world import World
@@ -179,14 +179,17 @@ def with_pool(world: World, broken: type[Pool]) -> None:
         host.pool = broken(host)
 
 
-def test_a_pool_that_does_not_reset_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def reset(idle: Idle) -> None:
-        idle.channel.handler = idle
-        idle.clean = True
-        idle.pool.has_agreed(idle)
+def test_a_pool_that_does_not_reset_is_noticed() -> None:
+    class NeverResets(Pool):
+        def keep(self, session: Any, backend: Any, *, lent: bool = False) -> bool:
+            session.did = 0
+            return super().keep(session, backend, lent=lent)
 
-    monkeypatch.setattr(Idle, "reset", reset)
-    assert found_out(lambda world: None, "not as after the login", " says ", "but its connection to")
+        def starts_plain(self, session: Any) -> bool:
+            return True
+
+    words = "not as after the login", " says ", "but its connection to"
+    assert found_out(lambda world: with_pool(world, NeverResets), *words)
 
 
 def test_state_that_is_not_brought_along_is_noticed() -> None:

@@ -6,6 +6,11 @@ cdef long long _WORKERS_BASE
 cdef Py_ssize_t _SERVER_CELLS
 cdef Py_ssize_t _S_CELLS
 cdef Py_ssize_t _COUNTERS_BASE
+cdef Py_ssize_t _SERVICES_BASE
+cdef Py_ssize_t _V_CELLS
+
+cpdef Py_ssize_t worker_server_index(Py_ssize_t worker, Py_ssize_t slot, Py_ssize_t cell) noexcept
+cpdef Py_ssize_t worker_service_index(Py_ssize_t worker, Py_ssize_t slot, Py_ssize_t cell) noexcept
 
 cdef class Board:
     cdef readonly int fd
@@ -20,3 +25,5 @@ cdef class Board:
     cpdef long long server(self, Py_ssize_t slot, Py_ssize_t cell) noexcept
     @cython.locals(total="long long", index=Py_ssize_t, _=int)
     cpdef long long sum_server(self, Py_ssize_t slot, Py_ssize_t cell) noexcept
+    @cython.locals(total="long long", index=Py_ssize_t, _=int)
+    cpdef long long sum_service(self, Py_ssize_t slot, Py_ssize_t cell) noexcept

@@ -122,6 +122,8 @@ _WORKERS_BASE = _SERVERS_BASE + TARGETS_MAX * SERVER_CELLS
 _SERVER_CELLS = SERVER_CELLS
 _S_CELLS = S_CELLS
 _COUNTERS_BASE = _WORKERS_BASE + W_CELLS
+_SERVICES_BASE = _COUNTERS_BASE + TARGETS_MAX * S_CELLS
+_V_CELLS = V_CELLS
 BOARD_BYTES = (_WORKERS_BASE + WORKERS_MAX * _PER_WORKER) * 8
 
 _GAUGES_OF_SERVER = (S_CONNECTIONS, S_ACTIVE, S_POOLED, S_WAITING, S_RESETTING)
@@ -146,12 +148,12 @@ def worker_index(worker: int, cell: int) -> int:
 
 def worker_server_index(worker: int, slot: int, cell: int) -> int:
     """Index of a worker's counter for a server."""
-    return _WORKERS_BASE + worker * _PER_WORKER + W_CELLS + slot * S_CELLS + cell
+    return _COUNTERS_BASE + worker * _PER_WORKER + slot * _S_CELLS + cell
 
 
 def worker_service_index(worker: int, slot: int, cell: int) -> int:
     """Index of a worker's counter for a service."""
-    return _WORKERS_BASE + worker * _PER_WORKER + W_CELLS + TARGETS_MAX * S_CELLS + slot * V_CELLS + cell
+    return _SERVICES_BASE + worker * _PER_WORKER + slot * _V_CELLS + cell
 
 
 def worker_pair_index(worker: int, service: int, server: int, cell: int) -> int:
@@ -203,7 +205,12 @@ class Board:
 
     def sum_service(self, slot: int, cell: int) -> int:
         """A counter of a service, over all workers."""
-        return sum(self.cells[worker_service_index(worker, slot, cell)] for worker in range(self.workers))
+        total = 0
+        index = _SERVICES_BASE + slot * _V_CELLS + cell
+        for _ in range(self.workers):
+            total += self.cells[index]
+            index += _PER_WORKER
+        return total
 
     def sum_pair(self, service: int, server: int, cell: int) -> int:
         """A counter of a (service, server) pair, over all workers."""

@@ -27,8 +27,6 @@ class Standing:
     begin with a version that is not the present one any more.
     """
 
-    __slots__ = ("paused", "sessions")
-
     def __init__(self) -> None:
         self.sessions: set[Session] = set()
         # They are held back.
@@ -81,6 +79,8 @@ class ServiceRuntime:
         self.history_disabled = bool(params["disable_sescmd_history"])
         self.shares = int(params.get("idle_session_pool_time", -1)) >= 0
         self.reuses_prepares = bool(params.get("reuse_prepared_statements"))
+        # 0: no limit.
+        self.max_connections = int(params.get("max_connections") or 0)
         self.functions.configure(params)
 
     def take_functions(self, old: ServiceRuntime) -> None:

@@ -19,8 +19,6 @@ _PLUGIN = "mysql_native_password"
 class Credentials:
     """Who a connection belongs to and what it begins with; `password`: SHA1 of the password, or empty."""
 
-    __slots__ = ("attributes", "charset", "database", "password", "user")
-
     def __init__(self, user: str, password: bytes, charset: int, database: str, attributes: bytes) -> None:
         self.user = user
         self.password = password

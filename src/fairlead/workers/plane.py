@@ -42,7 +42,7 @@ from fairlead.cluster.board import (
 )
 from fairlead.cluster.defs import ServerDef, ServerFacts, ServiceDef, Snapshot
 from fairlead.config.modules import router_entry
-from fairlead.net.channel import Channel
+from fairlead.net.channel import Channel, Handler
 from fairlead.net.poller import Poller, Watched, WorkerLoop
 from fairlead.net.syscalls import sys_accept, sys_close, sys_send
 from fairlead.net.tls import listener_context, peer_problem, server_context
@@ -165,7 +165,19 @@ class Plane:
         self.connections: set[ClientConnection] = set()
         self.blocker = AuthBlocker()
         self.names = NameResolver(loop)
+        # Cells of the board that this worker writes for every client.
         self._own = worker_index(index, 0)
+        self._accepts = worker_index(index, W_ACCEPTS)
+        self._fds = worker_index(index, W_FDS)
+        self._fds_total = worker_index(index, W_FDS_TOTAL)
+        self._open_sessions = worker_index(index, W_SESSIONS)
+        self._next_session = worker_index(index, W_NEXT_SESSION)
+        # Global parameters that every client asks for.
+        self._high_water = 1 << 62
+        self._low_water = 0
+        self._failures_max = 0
+        self._new_servers: dict[str, Server] = {}
+        self._new_services_below: dict[str, Server] = {}
         self._waiting_for_accounts: dict[str, list[Callable[[], None]]] = {}
         self._reload_timers: dict[str, asyncio.TimerHandle] = {}
         self._kills: dict[int, Session] = {}
@@ -181,8 +193,8 @@ class Plane:
         # Sessions with planned connections and when to open them (microseconds), oldest first.
         self._planned: deque[tuple[int, Session]] = deque()
         self._stride = max(1, board.workers)
-        if board.get(self._own + W_NEXT_SESSION) == 0:
-            board.set(self._own + W_NEXT_SESSION, index + 1)
+        if board.get(self._next_session) == 0:
+            board.set(self._next_session, index + 1)
         loop.call_later(TICK_SECONDS, self._tick)
 
     # -- configuration
@@ -289,6 +301,9 @@ class Plane:
         acceptors: dict[str, Acceptor],
     ) -> None:
         self.globals = dict(snapshot.globals)
+        self._high_water = int(self.globals.get("writeq_high_water") or (1 << 62))
+        self._low_water = int(self.globals.get("writeq_low_water") or 0)
+        self._failures_max = int(self.globals.get("max_auth_errors_until_block", 10))
         cache = int(self.globals.get("query_classifier_cache_size") or 0)
         mode = 1 if self.globals.get("sql_mode") == "oracle" else 0
         if self.classifier.cache.limit != cache // self._stride or self.classifier.sql_mode != mode:
@@ -349,13 +364,12 @@ class Plane:
         local = not address
         remote = "localhost" if local else _reduced(address)
         board = self.board
-        board.add(self._own + W_ACCEPTS, 1)
+        board.add(self._accepts, 1)
         refused = self._refuse_at_door(remote, listener)
         if refused:
             _send_and_close(fd, packets.build_err(0, *refused))
             return
-        session_id = board.get(self._own + W_NEXT_SESSION)
-        board.set(self._own + W_NEXT_SESSION, session_id + self._stride)
+        session_id = self._new_session_id()
         connection = ClientConnection(self, listener, session_id)
         channel = self._channel(fd, connection, encrypted=listener.tls is not None)
         try:
@@ -364,7 +378,6 @@ class Plane:
             session.remote = remote
             session.remote_port = port
             session.local_socket = local
-            self._set_water_marks(channel)
             self.connections.add(connection)
             self.deadlines.login_begins(connection)
             connection.begin(channel, session, Login(connection, session))
@@ -373,8 +386,13 @@ class Plane:
             connection.on_closed("internal error")
             raise
 
+    def _new_session_id(self) -> int:
+        session_id = self.board.get(self._next_session)
+        self.board.set(self._next_session, session_id + self._stride)
+        return session_id
+
     def _refuse_at_door(self, remote: str, listener: ListenerRuntime) -> tuple[int, str, str] | None:
-        limit = int(self.globals.get("max_auth_errors_until_block", 10))
+        limit = self._failures_max
         if limit and self.blocker.is_blocked(remote, time.monotonic(), limit):
             return (
                 1129,
@@ -386,18 +404,17 @@ class Plane:
         return None
 
     def _is_full(self, service: ServiceRuntime) -> bool:
-        most = int(service.params.get("max_connections") or 0)
-        return bool(most) and self.board.sum_service(service.slot, V_SESSIONS) >= most
+        most = service.max_connections
+        return most > 0 and self.board.sum_service(service.slot, V_SESSIONS) >= most
 
-    def _channel(self, fd: int, handler: Any, *, encrypted: bool, connecting: bool = False) -> Channel:
-        self.board.add(self._own + W_FDS, 1)
-        self.board.add(self._own + W_FDS_TOTAL, 1)
+    def _channel(self, fd: int, handler: Handler, encrypted: bool, connecting: bool = False) -> Channel:
+        self.board.add(self._fds, 1)
+        self.board.add(self._fds_total, 1)
         kind = TlsChannel if encrypted else Channel
-        return kind(self.poller, fd, handler, connecting)
-
-    def _set_water_marks(self, channel: Channel) -> None:
-        channel.high_water = int(self.globals.get("writeq_high_water") or (1 << 62))
-        channel.low_water = int(self.globals.get("writeq_low_water") or 0)
+        channel = kind(self.poller, fd, handler, connecting)
+        channel.high_water = self._high_water
+        channel.low_water = self._low_water
+        return channel
 
     def out_of_descriptors(self, acceptor: Acceptor) -> None:
         """No descriptor is left for a new client: turn it away, or leave it in the backlog for a moment."""
@@ -422,7 +439,7 @@ class Plane:
         """The client's channel is closed."""
         self.connections.discard(connection)
         self.deadlines.client_gone(connection)
-        self.board.add(self._own + W_FDS, -1)
+        self.board.add(self._fds, -1)
         self._undertaker.bury(connection)
 
     # -- Host: logins
@@ -484,7 +501,7 @@ class Plane:
     def login_failed(self, service: ServiceRuntime, session: Session, user: str, *, known: bool) -> None:
         """A client was refused: count it, and look whether the accounts have changed."""
         self.board.add(worker_service_index(self.worker, service.slot, V_FAILED_AUTHS), 1)
-        limit = int(self.globals.get("max_auth_errors_until_block", 10))
+        limit = self._failures_max
         if limit:
             self.blocker.failed(session.remote, time.monotonic(), limit)
         if known:
@@ -497,7 +514,7 @@ class Plane:
         self.deadlines.login_ends(session.connection)
         self.sessions[session.id] = session
         session.service.sessions.add(session)
-        self.board.set(self._own + W_SESSIONS, len(self.sessions))
+        self.board.set(self._open_sessions, len(self.sessions))
         return ""
 
     def start_client_tls(self, connection: ClientConnection) -> None:
@@ -532,7 +549,6 @@ class Plane:
         header = preamble(self.names, session, params)
         fd = dial(self.names, params, str(self.globals.get("local_address") or ""))
         channel = self._channel(fd, backend, encrypted=server.tls is not None, connecting=True)
-        self._set_water_marks(channel)
         backend.opened(channel)
         self.deadlines.opening(session, backend)
         if header:
@@ -547,13 +563,11 @@ class Plane:
         if service is None:
             raise OSError(f"there is no service '{backend.server.service}' any more")
         near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        session_id = self.board.get(self._own + W_NEXT_SESSION)
-        self.board.set(self._own + W_NEXT_SESSION, session_id + self._stride)
+        session_id = self._new_session_id()
         connection = ClientConnection(self, upper.listener, session_id)
         channel = self._channel(far.detach(), connection, encrypted=False)
         session = Session(self, service, session_id, connection, channel)
         session.come_from(upper)
-        self._set_water_marks(channel)
         self.connections.add(connection)
         connection.continue_with(channel, session)
         reason = self.admit(session) or session.start()
@@ -562,7 +576,6 @@ class Plane:
             session.close(reason)
             raise OSError(f"{service.name}: {reason}")
         near_channel = self._channel(near.detach(), backend, encrypted=False)
-        self._set_water_marks(near_channel)
         backend.adopt(near_channel, session.capabilities, session_id, b"")
         upper.backend_logged_in(backend)
 
@@ -576,7 +589,7 @@ class Plane:
 
     def pooled_closed(self) -> None:
         """A descriptor of the pool was given back."""
-        self.board.add(self._own + W_FDS, -1)
+        self.board.add(self._fds, -1)
 
     def open_later(self, session: Session) -> None:
         """Have the session open its planned connections when it has lived a moment."""
@@ -608,7 +621,7 @@ class Plane:
     def backend_closed(self, backend: Backend) -> None:
         """A server connection was closed."""
         self.deadlines.backend_closed(backend)
-        self.board.add(self._own + W_FDS, -1)
+        self.board.add(self._fds, -1)
         if backend.server.pools:
             self.pool.freed(backend.server)
 
@@ -720,7 +733,7 @@ class Plane:
             self.deadlines.goodbye(connection, self.poller.now_us)
         if self.sessions.pop(session.id, None) is not None:
             session.service.sessions.discard(session)
-            self.board.set(self._own + W_SESSIONS, len(self.sessions))
+            self.board.set(self._open_sessions, len(self.sessions))
 
     def _handler_failed(self, watched: Watched, error: Exception) -> None:
         """A handler raised: that is a bug of ours, and it costs one session."""

@@ -54,6 +54,10 @@ _LOGIN_ONLY = (
     | CLIENT_SECURE_CONNECTION
     | CLIENT_SSL
 )
+_S_POOL_EMPTY = S_POOL_EMPTY
+_S_POOLED = S_POOLED
+_S_RESETTING = S_RESETTING
+_S_REUSED = S_REUSED
 _QUIT = b"\x01\x00\x00\x00\x01"
 # A connection that does not answer its reset within this time is closed, in milliseconds.
 RESET_TIMEOUT_MS = 5_000
@@ -198,7 +202,7 @@ class Pool:
             kept.clean = True
             self.is_clean(kept)
         else:
-            self._count(server, S_RESETTING, 1)
+            self._count(server, _S_RESETTING, 1)
             kept.reset()
         return True
 
@@ -208,19 +212,19 @@ class Pool:
 
     def has_agreed(self, idle: Idle) -> None:
         """The reset is done."""
-        self._count(idle.server, S_RESETTING, -1)
+        self._count(idle.server, _S_RESETTING, -1)
         self.is_clean(idle)
 
     def is_clean(self, idle: Idle) -> None:
         """The connection may be used."""
-        self._count(idle.server, S_POOLED, 1)
+        self._count(idle.server, _S_POOLED, 1)
         self._serve(idle.server)
 
     def gone(self, idle: Idle) -> None:
         """The connection is closed."""
         if idle in self._of(idle.server):
             self._of(idle.server).remove(idle)
-            self._count(idle.server, S_POOLED if idle.clean else S_RESETTING, -1)
+            self._count(idle.server, _S_POOLED if idle.clean else _S_RESETTING, -1)
             self._host.pooled_closed()
 
     def discard(self, idle: Idle) -> None:
@@ -283,8 +287,8 @@ class Pool:
             self.discard(best)
             return self.take(session, server, who)
         idle.remove(best)
-        self._count(server, S_POOLED, -1)
-        self._count(server, S_REUSED, 1)
+        self._count(server, _S_POOLED, -1)
+        self._count(server, _S_REUSED, 1)
         return best
 
     def is_full(self, server: Server) -> bool:
@@ -301,12 +305,12 @@ class Pool:
 
     def _used(self, server: Server) -> int:
         board, slot = self._board, server.slot
-        return sum(board.sum_server(slot, cell) for cell in (S_CONNECTIONS, S_POOLED, S_RESETTING))
+        return sum(board.sum_server(slot, cell) for cell in (S_CONNECTIONS, _S_POOLED, _S_RESETTING))
 
     def missed(self, server: Server) -> None:
         """A connection was wanted, and there was none."""
         if self._limit(server):
-            self._count(server, S_POOL_EMPTY, 1)
+            self._count(server, _S_POOL_EMPTY, 1)
 
     # -- waiting
 
