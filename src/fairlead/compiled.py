@@ -30,6 +30,7 @@ COMPILED_MODULES = [
     "fairlead.accounts.patterns",
     "fairlead.accounts.directory",
     "fairlead.accounts.authenticators",
+    "fairlead.session.server",
     "fairlead.session.service",
     "fairlead.session.listener",
     "fairlead.session.statement",

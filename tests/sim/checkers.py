@@ -14,7 +14,7 @@ from fairlead.session.backend import B_READY
 from fairlead.workers.pool import shareable
 
 if TYPE_CHECKING:
-    from fairlead.session.ports import Server
+    from fairlead.session.server import Server
 
     from .host import SimHost
     from .server import Node

@@ -25,7 +25,7 @@ from fairlead.session.client import ClientConnection
 from fairlead.session.kill import KillOrder, matches
 from fairlead.session.listener import ListenerRuntime
 from fairlead.session.login import Login
-from fairlead.session.ports import Server
+from fairlead.session.server import Server
 from fairlead.session.service import ServiceRuntime
 from fairlead.session.session import Session
 from fairlead.workers.deadlines import Deadlines

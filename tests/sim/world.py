@@ -49,11 +49,10 @@ from fairlead.routers.readwritesplit import router as readwritesplit
 from fairlead.routers.readwritesplit.params import PARAMS as RWS_PARAMS
 from fairlead.routers.readwritesplit.params import imply
 from fairlead.session.params import SERVICE_PARAMS
-from fairlead.session.ports import Server
+from fairlead.session.server import Server
 from fairlead.session.service import ServiceRuntime
 from fairlead.session.session import Session
 from fairlead.sql.classifier import Classifier
-from fairlead.workers.pool import pools
 
 from . import wire_format as fmt
 from .checkers import check_arrival, check_everything
@@ -177,7 +176,6 @@ class World:
             self.nodes.append(Node(self, name, slot, slot == 0))
             server = Server(ServerDef(name, slot, {**params, "address": name, "rank": rank}))
             server.facts = ServerFacts(name, "10.11.6-MariaDB", fmt.SERVER_CAPABILITIES | CLIENT_MYSQL)
-            server.pools = pools(server.definition.params)
             self.servers.append(server)
             self.board.set_server(slot, RANK, RANKS[rank])
             self.board.set_server(slot, STATUS, RUNNING | (MASTER if slot == 0 else SLAVE))
@@ -458,8 +456,7 @@ class World:
         for host in self.hosts:
             host.server_changed(server)
         server.changed_us = self.clock.now
-        server.definition = ServerDef(server.name, server.slot, params)
-        server.pools = pools(params)
+        server.define(ServerDef(server.name, server.slot, params))
 
     def change_pools(self, rng: random.Random) -> None:
         """A server gets another pool, and another limit if sessions can live with one."""

@@ -6,37 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fairlead.cluster.board import Board
-from fairlead.cluster.defs import ServerDef, ServerFacts
 from fairlead.session.kill import KillOrder
+from fairlead.session.server import Server
 
 if TYPE_CHECKING:
     from fairlead.session.backend import Backend
     from fairlead.session.service import ServiceRuntime
     from fairlead.session.session import Session
-
-
-class Server:
-    """A server, or a service as a target of services, as the sessions of a worker know it; the object lives
-    as long as that is configured.
-    """
-
-    __slots__ = ("changed_us", "definition", "facts", "name", "pools", "service", "slot", "tls")
-
-    def __init__(self, definition: ServerDef) -> None:
-        self.name = definition.name
-        self.slot = definition.slot
-        self.definition = definition
-        self.facts = ServerFacts(definition.name)
-        self.tls: Any = None
-        # It is a service: its name.
-        self.service = ""
-        # When its configuration was changed last: connections from before may lead elsewhere.
-        self.changed_us = 0
-        # Connections to it may go from session to session.
-        self.pools = False
-
-    def __repr__(self) -> str:
-        return f"<server {self.name}>"
 
 
 class Host(Protocol):

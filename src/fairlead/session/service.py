@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fairlead.accounts.model import AccountSet
 from fairlead.cluster.defs import ServiceDef
 from fairlead.session.functions import ReadFunctions
-from fairlead.session.ports import Server
+from fairlead.session.server import Server
 from fairlead.session.router import RouterSession
 
 if TYPE_CHECKING:

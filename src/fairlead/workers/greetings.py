@@ -23,7 +23,7 @@ from fairlead.protocol.constants import (
 )
 from fairlead.protocol.handshake import Greeting, GreetingTemplate
 from fairlead.session.listener import ALWAYS_REPORTED, ListenerRuntime
-from fairlead.session.ports import Server
+from fairlead.session.server import Server
 from fairlead.session.service import ServiceRuntime
 from fairlead.session.session import Session
 

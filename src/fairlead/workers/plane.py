@@ -54,7 +54,7 @@ from fairlead.session.client import ClientConnection
 from fairlead.session.kill import KillOrder, matches
 from fairlead.session.listener import ListenerRuntime, init_statements
 from fairlead.session.login import Login
-from fairlead.session.ports import Server
+from fairlead.session.server import Server
 from fairlead.session.service import ServiceRuntime
 from fairlead.session.session import Session
 from fairlead.sql.classifier import Classifier
@@ -76,7 +76,7 @@ from fairlead.workers.messages import (
 )
 from fairlead.workers.names import NameResolver
 from fairlead.workers.pauses import Pauses
-from fairlead.workers.pool import Pool, pools
+from fairlead.workers.pool import Pool
 
 # A session that lives so long gets the server connections it has planned but not needed yet, in milliseconds.
 OPEN_LATER_MS = 10
@@ -313,8 +313,7 @@ class Plane:
             if server.definition.params != definition.params:
                 self.pool.drop(server)
                 server.changed_us = self.poller.now_us
-            server.definition = definition
-            server.pools = pools(definition.params)
+            server.define(definition)
             server.tls = server_context(definition.params) if definition.params.get("ssl") else None
         for name, old in self.services.items():
             if name in services and old.slot == services[name].slot:

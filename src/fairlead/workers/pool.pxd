@@ -3,6 +3,7 @@ cimport cython
 from fairlead.cluster.board cimport Board, worker_server_index
 from fairlead.net.channel cimport Channel, Handler
 from fairlead.session.backend cimport Backend
+from fairlead.session.server cimport Server
 from fairlead.session.session cimport Session
 from fairlead.session.user_change cimport Credentials, UserChange
 
@@ -14,7 +15,7 @@ cdef Py_ssize_t _S_REUSED
 
 cdef class Idle(Handler):
     cdef public Pool pool
-    cdef public object server
+    cdef public Server server
     cdef public Channel channel
     cdef public long long wanted
     cdef public long long capabilities
@@ -39,11 +40,13 @@ cdef class Pool:
     cdef public dict _idle
     cdef public dict _waiting
 
-    cpdef list _of(self, object server)
-    cdef void _count(self, object server, Py_ssize_t cell, long long amount) except *
+    @cython.locals(workers="long long")
+    cdef long long _limit(self, Server server) except -1
+    cpdef list _of(self, Server server)
+    cdef void _count(self, Server server, Py_ssize_t cell, long long amount) except *
     cpdef bint starts_plain(self, Session session) except -1
     cpdef void is_clean(self, Idle idle) except *
     @cython.locals(each=Idle, best=Idle, wanted="long long")
-    cpdef Idle take(self, Session session, object server, Credentials who)
+    cpdef Idle take(self, Session session, Server server, Credentials who)
     cpdef bint is_waited_for(self, Py_ssize_t slot) except -1
-    cpdef void _serve(self, object server) except *
+    cpdef void _serve(self, Server server) except *

@@ -40,7 +40,7 @@ from fairlead.protocol.constants import (
 from fairlead.protocol.errors import ProtocolError
 from fairlead.session.backend import Backend
 from fairlead.session.backend_login import ReusedLogin
-from fairlead.session.ports import Server
+from fairlead.session.server import Server
 from fairlead.session.session import Session
 from fairlead.session.user_change import Credentials, UserChange
 from fairlead.workers.deadlines import Deadlines
@@ -78,7 +78,7 @@ class Idle(Handler):
         self.thread_id = backend.thread_id
         self.scramble = backend.scramble
         self.tls = backend.tls
-        self.remote = session.remote if server.definition.params.get("proxy_protocol") else ""
+        self.remote = session.remote if server.introduces else ""
         self.credentials = credentials_of(session, session.first_database)
         self.since_us = self.channel.poller.now_us
         self.clean = False
@@ -159,9 +159,8 @@ class Pool:
 
     def _limit(self, server: Server) -> int:
         """How many connections this worker keeps for the server."""
-        params = server.definition.params
-        most = int(params.get("persistpoolmax") or 0)
-        return -(-most // max(1, self._board.workers)) if params.get("persistmaxtime") else 0
+        workers = max(1, self._board.workers)
+        return (server.kept_max + workers - 1) // workers
 
     def _of(self, server: Server) -> list[Idle]:
         return self._idle.setdefault(server.slot, [])
@@ -450,12 +449,6 @@ class Pool:
         for idle in self._idle.values():
             for each in list(idle):
                 self.discard(each)
-
-
-def pools(params: dict[str, Any]) -> bool:
-    """Whether connections to a server with these parameters may go from session to session."""
-    kept = params.get("persistpoolmax") and params.get("persistmaxtime")
-    return bool(kept or params.get("max_routing_connections"))
 
 
 def shareable(session: Session, backend: Backend, idle_ms: int) -> bool:
