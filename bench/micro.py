@@ -372,6 +372,7 @@ _SESSION = tuple(
         "client",
         "login",
         "backend_login",
+        "server",
         "service",
         "listener",
     )

@@ -41,6 +41,7 @@ from fairlead.cluster.board import (
     worker_service_index,
 )
 from fairlead.cluster.defs import ServerDef, ServerFacts, ServiceDef, Snapshot
+from fairlead.cluster.loglevels import NOTICE
 from fairlead.config.modules import router_entry
 from fairlead.net.channel import Channel, Handler
 from fairlead.net.poller import Poller, Watched, WorkerLoop
@@ -196,6 +197,8 @@ class Plane:
         if board.get(self._next_session) == 0:
             board.set(self._next_session, index + 1)
         loop.call_later(TICK_SECONDS, self._tick)
+        if index == 0 and self.poller.outbox is None:
+            _log.log(NOTICE, "There is no io_uring to be had: each send is a system call of its own")
 
     # -- configuration
 
