@@ -210,6 +210,24 @@ def channel() -> Callable[[], object]:
     return run
 
 
+def posting() -> Callable[[], object]:
+    """A turn's worth of small sends, taken by the kernel in one call; their way out of it is measured too."""
+    from fairlead.net.outbox import Outbox, open_outbox
+
+    made = open_outbox() or Outbox()
+    pairs = [_both_ends() for _ in range(8)]
+    data = bytearray(100)
+
+    def run() -> None:
+        for ours, _ in pairs:
+            made.add(ours.fileno(), data, 0, 100)
+        made.submit()
+        for _, theirs in pairs:
+            theirs.recv(200)
+
+    return run
+
+
 def encrypted() -> Callable[[], object]:
     """The same enciphered; the other side's half of it is measured too."""
     from identity import Identity
@@ -399,6 +417,7 @@ MICROS = (
         ("fairlead.net.syscalls", "fairlead.net.poller", "fairlead.net.channel"),
         channel,
     ),
+    Micro("8 small sends of a turn", ("fairlead.net.outbox",), posting),
     Micro("1 KB there and back over TLS", ("fairlead.net.tlschannel",), encrypted),
     Micro(
         "find and judge an account",

@@ -1,4 +1,5 @@
-"""The small sends of one turn, made together at its end: the Python twin of `outbox.pyx`, for uncompiled runs.
+"""The small sends of one turn, made together at its end: the Python twin of `outbox.pyx`, for uncompiled
+runs.
 
 It sends them one after the other, which saves nothing; what an owner of a channel sees is the same.
 """
@@ -44,8 +45,8 @@ class Outbox:
         return True
 
     def submit(self) -> int:
-        """Send all; how many entries the kernel has not taken whole: `fd_at`, `error_at` and `rest_at` tell of
-        them until the next `add`.
+        """Send all; how many entries the kernel has not taken whole: `fd_at`, `error_at` and `rest_at` tell
+        of them until the next `add`.
         """
         self._left = []
         for fd, data in self._waiting:
@@ -76,5 +77,5 @@ class Outbox:
 
 
 def open_outbox() -> Outbox | None:
-    """An outbox; None with `FAIRLEAD_IO_URING=0`, and where the kernel has no io_uring or does not allow it."""
+    """Made anew; None with `FAIRLEAD_IO_URING=0`, or where the kernel does not allow io_uring."""
     return Outbox() if os.environ.get("FAIRLEAD_IO_URING") != "0" else None

@@ -1,0 +1,106 @@
+"""Channels over socket pairs and a real poller: what the tests of this room set up and hear."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+
+from fairlead.net.channel import Channel, Handler
+from fairlead.net.outbox import Outbox
+from fairlead.net.poller import Poller, Watched
+
+
+class Recorder(Handler):
+    """Writes down what it hears. `eat`: how much of what is shown it consumes; the default is everything."""
+
+    def __init__(self) -> None:
+        self.channel: Channel | None = None
+        self.data = bytearray()
+        self.shown: list[int] = []
+        self.heard: list[str] = []
+        self.reasons: list[str] = []
+        self.eat: Callable[[bytes], int] = len
+
+    def on_connected(self) -> None:
+        self.heard.append("connected")
+
+    def on_data(self, buf: bytearray, start: int, end: int) -> int:
+        assert not self.reasons, "data after the end"
+        self.shown.append(end - start)
+        piece = bytes(buf[start:end])
+        count = self.eat(piece)
+        self.data += piece[:count]
+        return start + count
+
+    def on_closed(self, reason: str) -> None:
+        assert self.channel is None or self.channel.closed
+        self.reasons.append(reason)
+
+    def on_blocked(self) -> None:
+        self.heard.append("blocked")
+
+    def on_unblocked(self) -> None:
+        self.heard.append("unblocked")
+
+
+class Loop:
+    """A poller whose errors are kept, and the pairs that were made."""
+
+    def __init__(self, outbox: Outbox | None = None) -> None:
+        self.poller = Poller(outbox)
+        self.errors: list[tuple[Watched, Exception]] = []
+        self.poller.on_error = lambda watched, error: self.errors.append((watched, error))
+        self.peers: list[socket.socket] = []
+        self.channels: list[Channel] = []
+
+    def pair(self) -> tuple[Recorder, Channel, socket.socket]:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        return self.own(ours, theirs)
+
+    def own(self, ours: socket.socket, theirs: socket.socket) -> tuple[Recorder, Channel, socket.socket]:
+        recorder = Recorder()
+        channel = Channel(self.poller, ours.detach(), recorder)
+        recorder.channel = channel
+        self.peers.append(theirs)
+        self.channels.append(channel)
+        return recorder, channel, theirs
+
+    def tcp_pair(self) -> tuple[Recorder, Channel, socket.socket]:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            theirs = socket.create_connection(listener.getsockname())
+            ours, _ = listener.accept()
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        return self.own(ours, theirs)
+
+    def turn(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.poller.run(0)
+
+    def until(self, condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 10
+        while not condition():
+            self.poller.run(1)
+            assert time.monotonic() < deadline, "it does not happen"
+
+    def settle(self) -> None:
+        """Until a few turns have brought nothing."""
+        quiet = 0
+        while quiet < 3:
+            before = [(len(each.handler.data), len(each.handler.shown)) for each in self._recorders()]
+            self.turn()
+            after = [(len(each.handler.data), len(each.handler.shown)) for each in self._recorders()]
+            quiet = quiet + 1 if before == after and not self.poller.deferred else 0
+
+    def _recorders(self) -> list[Channel]:
+        return [channel for channel in self.channels if isinstance(channel.handler, Recorder)]
+
+    def close(self) -> None:
+        for channel in self.channels:
+            channel.close()
+        self.poller.close()
+        for peer in self.peers:
+            peer.close()
