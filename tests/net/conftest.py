@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.net.outbox import Outbox, open_outbox
+from fairlead.net.outbox import Outbox
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from pairs import Loop
+from pairs import Loop, outbox_or_skip
 
 
 @pytest.fixture
@@ -25,14 +25,6 @@ def no_descriptor_left() -> Iterator[None]:
     yield
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) == before, "a descriptor was left open"
-
-
-def outbox_or_skip() -> Outbox:
-    """An outbox, if the kernel allows one."""
-    found = open_outbox()
-    if found is None:
-        pytest.skip("no io_uring here")
-    return found
 
 
 @pytest.fixture(params=["outbox", "direct"])

@@ -6,9 +6,19 @@ import socket
 import time
 from collections.abc import Callable
 
+import pytest
+
 from fairlead.net.channel import Channel, Handler
-from fairlead.net.outbox import Outbox
+from fairlead.net.outbox import Outbox, open_outbox
 from fairlead.net.poller import Poller, Watched
+
+
+def outbox_or_skip() -> Outbox:
+    """An outbox, if the kernel allows one."""
+    found = open_outbox()
+    if found is None:
+        pytest.skip("no io_uring here")
+    return found
 
 
 class Recorder(Handler):
