@@ -251,6 +251,19 @@ def test_many_turns(box: Outbox, sockets: Sockets) -> None:
         assert [received(theirs) for _, theirs in chosen] == words
 
 
+def test_one_without_a_ring_sends_all_the_same(sockets: Sockets) -> None:
+    """Made without `open_outbox`, or closed: no ring is touched that is not there."""
+    closed = outbox_or_skip()
+    closed.close()
+    for made in (Outbox(), closed):
+        pairs = [sockets.pair() for _ in range(3)]
+        for ours, _ in pairs:
+            put(made, ours, b"x")
+        assert made.submit() == 0
+        assert [received(theirs) for _, theirs in pairs] == [b"x"] * 3
+        made.close()
+
+
 def test_nothing_is_left_of_many(no_descriptor_left: None) -> None:
     def pages() -> int:
         with open("/proc/self/statm") as found:
@@ -375,6 +388,24 @@ for free in range(3):
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     assert len(os.listdir("/proc/self/fd")) == before
 assert open_outbox() is not None
+works(poller)
+"""
+    )
+
+
+@pytest.mark.skipif(not COMPILED or os.uname().machine != "x86_64", reason="numbers of system calls")
+@pytest.mark.parametrize("errno", ["EPERM", "ENOSYS"])
+@pytest.mark.parametrize("numbers", ["425, 426, 427", "425", "426"])
+def test_where_io_uring_is_not_allowed_there_is_none(errno: str, numbers: str) -> None:
+    """A ring that can be made and not used is none: each turn would ask for it in vain."""
+    outbox_or_skip().close()
+    run_refused(
+        f"""
+import errno
+poller, before = Poller(), len(os.listdir("/proc/self/fd"))
+refuse(errno.{errno}, {numbers})
+assert open_outbox() is None
+assert len(os.listdir("/proc/self/fd")) == before
 works(poller)
 """
     )

@@ -36,7 +36,7 @@ cdef class Outbox:
     cpdef bint extend(self, int entry, bytearray buf, Py_ssize_t start, Py_ssize_t size) noexcept
     cpdef int submit(self) noexcept
     cdef void _send_one(self, int entry) noexcept nogil
-    cdef void _send_all(self, int count) noexcept
+    cdef int _send_all(self, int count) noexcept
     cdef long _enter(self, int submit, int wait, int flags) noexcept nogil
     cdef void _reap(self, int expected) noexcept
     cpdef int fd_at(self, int index) noexcept

@@ -148,10 +148,12 @@ cdef class Outbox:
             self._fds[i] = pair[0]
             self._starts[i] = 0
             self._sizes[i] = 1
-        self._send_all(2)
+        # A ring that can be made need not be one that can be used.
+        if self._send_all(2) < 2:
+            error = EAGAIN
         for i in range(2):
             if self._results[i] != 1:
-                error = -self._results[i]
+                error = <int>-self._results[i]
         c_close(pair[0])
         c_close(pair[1])
         return error
@@ -206,14 +208,19 @@ cdef class Outbox:
                 break
         self._results[entry] = n if n >= 0 else -errno
 
-    cdef void _send_all(self, int count) noexcept:
-        """Send through the ring; what it does not take is sent without it."""
+    cdef int _send_all(self, int count) noexcept:
+        """Send through the ring, and what it does not take without it; how many it has taken."""
         cdef Submission* entry
-        cdef unsigned int tail = self._sq_tail[0]
+        cdef unsigned int tail
         cdef unsigned int place
         cdef int i
         cdef int taken = 0
         cdef long n
+        if self._ring < 0:
+            for i in range(count):
+                self._send_one(i)
+            return 0
+        tail = self._sq_tail[0]
         for i in range(count):
             place = (tail + <unsigned int>i) & self._sq_mask
             entry = <Submission*>self._entries + place
@@ -237,6 +244,7 @@ cdef class Outbox:
             store(self._sq_tail, load(self._sq_head))
             for i in range(taken, count):
                 self._send_one(i)
+        return taken
 
     cdef long _enter(self, int submit, int wait, int flags) noexcept nogil:
         return syscall(
