@@ -814,6 +814,15 @@ def test_numbers_that_go_around_within_a_turn(loop: Loop, seed: int) -> None:
     assert not loop.errors
 
 
+def test_a_poller_that_is_closed_leaves_channels_that_can_be_closed(posting: Loop) -> None:
+    _, channel, peer = posting.pair()
+    send(channel, b"posted, ")
+    posting.poller.close()
+    send(channel, b"sent")
+    channel.close()
+    assert received(peer) == b"posted, sent"
+
+
 def test_the_environment_does_not_matter_later(box: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAIRLEAD_IO_URING", "0")
     assert open_outbox() is None

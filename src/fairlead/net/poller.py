@@ -238,7 +238,8 @@ class Poller:
         self.woken = False
 
     def close(self) -> None:
-        """Give back what the poller itself has opened."""
+        """Give back what the poller itself has opened, when what waits has been sent."""
+        self.submit()
         self.epoll.close()
         if self.outbox is not None:
             self.outbox.close()
