@@ -542,6 +542,22 @@ def test_a_source_hears_by_its_next_send_that_it_is_too_much(posting: Loop) -> N
     assert recorder.heard == ["blocked"]
 
 
+def test_what_is_posted_counts_as_unsent_until_the_kernel_has_it(posting: Loop) -> None:
+    """Who asks whether all is sent must not be told so while it still may have to be queued."""
+    _, channel, peer = posting.pair()
+    send(channel, b"taken")
+    assert channel.unsent() == 0 and received(peer) == b"taken"
+    filled = fill(channel)
+    send(channel, b"waits")
+    assert channel.unsent() == 5
+    posting.turn()
+    got = bytearray()
+    while len(got) < filled + 5:
+        got += received(peer)
+        posting.turn()
+    assert got.endswith(b".waits") and channel.unsent() == 0
+
+
 @pytest.mark.parametrize("beside", [0, 1, 100])
 @pytest.mark.parametrize("ending", ["close", "close_with", "close_gracefully", "fail_soon"])
 def test_an_end_right_after_a_send(loop: Loop, ending: str, beside: int) -> None:

@@ -366,7 +366,8 @@ class Channel(Watched):
                     return
 
     def unsent(self) -> int:
-        """Bytes queued."""
+        """Bytes queued; what is in the outbox may have to be, and is sent first."""
+        self._settle()
         return 0 if self._out is None else len(self._out) - self._out_start
 
     # -- ending
