@@ -9,12 +9,10 @@ import os
 import random
 import socket
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
-from pairs import Loop, Recorder, outbox_or_skip
+from pairs import Loop, Recorder, outbox_or_skip, reopen, run_refused
 
 from fairlead.net.channel import HIGH_WATER_BYTES, POSTED_BYTES, Channel
 from fairlead.net.outbox import Outbox, open_outbox
@@ -304,68 +302,6 @@ def test_a_ring_that_fails_while_sends_wait(box: Outbox, sockets: Sockets) -> No
     assert box.submit() == 0
     assert [received(theirs) for _, theirs in pairs[:9]] == [b"first, second, next, next, next"] * 9
     assert received(pairs[9][1]) == b"alone" * 3
-
-
-REFUSED = """
-import ctypes, os, resource, socket, struct, sys
-from fairlead.net.outbox import Outbox, open_outbox
-from fairlead.net.poller import Poller
-from fairlead.net.channel import Channel, Handler
-
-class Kept(Handler):
-    data = b""
-    def on_data(self, buf, start, end):
-        self.data += buf[start:end]
-        return end
-
-def refuse(errno, *numbers):
-    "Let these system calls fail from now on."
-    def line(code, true, false, value):
-        return struct.pack("HBBI", code, true, false, value)
-    program = line(0x20, 0, 0, 0)
-    for at, number in enumerate(numbers):
-        program += line(0x15, len(numbers) - at, 0, number)
-    program += line(0x06, 0, 0, 0x7fff0000) + line(0x06, 0, 0, 0x00050000 | errno)
-    lines = ctypes.create_string_buffer(program)
-    header = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(lines)))
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, header, 0, 0):
-        print("no seccomp")
-        sys.exit()
-
-def works(poller):
-    pairs = [socket.socketpair() for _ in range(3)]
-    for pair in pairs:
-        for each in pair:
-            each.setblocking(False)
-    kept = [Kept() for _ in pairs]
-    channels = [Channel(poller, ours.detach(), each) for (ours, _), each in zip(pairs, kept)]
-    for channel, (_, theirs) in zip(channels, pairs):
-        channel.send(bytearray(b"there"), 0, 5)
-        theirs.send(b"back")
-    for _ in range(5):
-        poller.run(1)
-    assert [theirs.recv(10) for _, theirs in pairs] == [b"there"] * 3
-    assert [each.data for each in kept] == [b"back"] * 3
-    for channel in channels:
-        channel.close()
-    poller.close()
-
-"""
-
-
-def run_refused(script: str, **environment: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", REFUSED + script],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    if "no seccomp" in done.stdout:
-        pytest.skip("no seccomp here")
 
 
 def test_it_is_switched_off_by_the_environment() -> None:
@@ -756,24 +692,6 @@ def test_a_failure_within_a_turn_is_not_reported_to_others(posting: Loop) -> Non
     send(good_channel, b"y")
     posting.until(lambda: gone.reasons)
     assert not good.reasons and not good_channel.closed and received(good_peer) == b"y"
-
-
-def reopen(loop: Loop, number: int) -> tuple[Recorder, Channel, socket.socket]:
-    """A new pair whose first end has this number, which was just given back."""
-    ours, theirs = socket.socketpair()
-    theirs.setblocking(False)
-    ours.setblocking(False)
-    fd = ours.detach()
-    if fd != number:
-        other = theirs.detach()
-        if other == number:
-            fd, other = other, fd
-        else:
-            os.dup2(fd, number)
-            os.close(fd)
-            fd = number
-        theirs = socket.socket(fileno=other)
-    return loop.own(socket.socket(fileno=fd), theirs)
 
 
 @pytest.mark.parametrize("full", [False, True])

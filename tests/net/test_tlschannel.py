@@ -263,6 +263,34 @@ def test_plain_text_first_and_the_handshake_in_the_same_piece(loop: Loop) -> Non
     assert recorder.data == b"requestsecret"
 
 
+@pytest.mark.parametrize("end", ["goodbye", "reset"])
+def test_the_end_of_one_that_naps(loop: Loop, end: str) -> None:
+    recorder, channel, peer = loop.pair()
+    loop.shake(peer)
+    sent = b""
+    while not channel.napping:
+        peer.tls.write(b"x" * 30_000)
+        sent += b"x" * 30_000
+        peer.flush()
+        loop.turn()
+        assert len(sent) < 1 << 20
+    channel.pause()
+    peer.tls.write(b"last")
+    if end == "goodbye":
+        with contextlib.suppress(ssl.SSLWantReadError):
+            peer.tls.unwrap()
+    peer.flush()
+    if end == "reset":
+        peer.sock.close()
+        loop.until(lambda: recorder.reasons or not channel.napping)
+    else:
+        loop.until(lambda: not channel.napping)
+        assert recorder.data == sent and not recorder.reasons
+    channel.resume()
+    loop.until(lambda: recorder.reasons)
+    assert sent + b"last" in (recorder.data, recorder.data + b"last") and len(recorder.reasons) == 1
+
+
 def test_what_is_not_consumed_is_shown_again(loop: Loop) -> None:
     recorder, channel, peer = loop.pair()
     loop.shake(peer)
