@@ -263,6 +263,30 @@ def test_plain_text_first_and_the_handshake_in_the_same_piece(loop: Loop) -> Non
     assert recorder.data == b"requestsecret"
 
 
+def test_a_stream_naps_and_arrives_whole(loop: Loop) -> None:
+    recorder, channel, peer = loop.pair()
+    loop.shake(peer)
+    generator = random.Random(9)
+    sent = bytearray()
+    naps = 0
+    for _ in range(400):
+        if not peer.unsent:
+            piece = generator.randbytes(30_000)
+            peer.tls.write(piece)
+            sent += piece
+        peer.flush()
+        loop.turn()
+        naps += channel.napping
+    assert naps > 100
+    loop.until(lambda: len(recorder.data) == len(sent), peer)
+    loop.until(lambda: not channel.napping)
+    assert recorder.data == sent and not channel.asleep
+    peer.tls.write(b"small")
+    peer.flush()
+    loop.turn()
+    assert recorder.data == sent + b"small"
+
+
 @pytest.mark.parametrize("end", ["goodbye", "reset"])
 def test_the_end_of_one_that_naps(loop: Loop, end: str) -> None:
     recorder, channel, peer = loop.pair()

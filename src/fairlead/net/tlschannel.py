@@ -111,6 +111,7 @@ class TlsChannel(Channel):
         n = sys_recv(self.fd, buf, 0, size)
         if n == _EAGAIN:
             self._readable = False
+            self._took(0)
         elif n < 0:
             self._lost(os.strerror(-n))
         elif n == 0:
