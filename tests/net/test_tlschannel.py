@@ -263,6 +263,15 @@ def test_plain_text_first_and_the_handshake_in_the_same_piece(loop: Loop) -> Non
     assert recorder.data == b"requestsecret"
 
 
+def test_what_was_sent_before_goes_before_the_handshake(loop: Loop) -> None:
+    """A request for TLS, and the hello behind it, of a side that waits for nothing in between."""
+    _, channel, peer = loop.pair(start=False)
+    channel.send(bytearray(b"request"), 0, 7)
+    channel.start_tls(loop.client, server_side=False, on_ready=lambda: loop.ready.append(channel))
+    loop.turn()
+    assert peer.sock.recv(4096).startswith(b"request\x16\x03")
+
+
 def test_a_stream_naps_and_arrives_whole(loop: Loop) -> None:
     recorder, channel, peer = loop.pair()
     loop.shake(peer)

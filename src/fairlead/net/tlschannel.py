@@ -61,6 +61,8 @@ class TlsChannel(Channel):
         self, context: ssl.SSLContext, *, server_side: bool, hostname: str = "", on_ready: Callable[[], None]
     ) -> None:
         """Encrypt from here on; `on_ready` is called when the handshake is done, `on_closed` if it fails."""
+        # What is enciphered does not go through the outbox, and must not overtake what does.
+        self._settle()
         self._tls = context.wrap_bio(
             self._incoming, self._outgoing, server_side=server_side, server_hostname=hostname or None
         )
