@@ -431,6 +431,31 @@ def test_others_are_served_while_one_naps(loop: Loop) -> None:
         assert stream.napping
 
 
+def test_a_handler_that_raises_when_it_is_woken_hears_the_next(loop: Loop) -> None:
+    """As one that raises at an event does; whoever is behind it in the list hears too."""
+    pairs = [counting(loop) for _ in range(3)]
+    while not all(channel.napping for _, channel, _ in pairs):
+        for _, _, peer in pairs:
+            give(peer, PIECE)
+        loop.turn()
+
+    def fall(piece: bytes) -> int:
+        raise ValueError("a bug")
+
+    bad, channel, peer = pairs[1]
+    bad.eat = fall
+    loop.until(lambda: give(peer, PIECE) < 0 or loop.errors)
+    assert [each for each, _ in loop.errors] == [channel]
+    bad.eat = len
+    loop.until(lambda: not loop.poller.napping)
+    for recorder, channel, peer in pairs:
+        assert not channel.asleep, "its events are switched off"
+        before = channel.events_heard
+        peer.send(b"next")
+        loop.until(lambda recorder=recorder: recorder.data.endswith(b"next"))
+        assert channel.events_heard == before + 1
+
+
 # -- time
 
 

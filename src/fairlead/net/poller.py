@@ -163,11 +163,13 @@ class Poller:
         for watched in batch:
             watched.napping = False
             try:
-                watched.on_nap()
-                # What is ready by then makes an event.
-                if not watched.napping and self._knows(watched):
-                    watched.asleep = False
-                    self.epoll.change(watched.fd, watched.events, watched.tag)
+                try:
+                    watched.on_nap()
+                finally:
+                    # What is ready by then makes an event.
+                    if not watched.napping and self._knows(watched):
+                        watched.asleep = False
+                        self.epoll.change(watched.fd, watched.events, watched.tag)
             except Exception as error:
                 self._failed(watched, error)
 
