@@ -492,6 +492,17 @@ class Restless(Watched):
 
 
 @pytest.mark.parametrize("napping", [True, False])
+@pytest.mark.parametrize("timeout_ms", [0, 1, 20])
+def test_run_keeps_its_timeout(loop: Loop, timeout_ms: int, napping: bool) -> None:
+    """asyncio's timers depend on it."""
+    restless = Restless(loop, napping)
+    loop.poller.run(timeout_ms)
+    assert time.monotonic() < restless.too_long, "it never returned"
+    assert restless.called or not timeout_ms
+    restless.close()
+
+
+@pytest.mark.parametrize("napping", [True, False])
 @pytest.mark.parametrize("timeout_ms", [-1, 60_000])
 def test_run_returns_when_it_is_woken(loop: Loop, timeout_ms: int, napping: bool) -> None:
     restless = Restless(loop, napping)

@@ -235,7 +235,7 @@ class Poller:
             self.submit()
             if self.guest_ready or self.woken or timeout_ms == 0:
                 break
-            if timeout_ms > 0 and self.now_us >= deadline and not self.deferred:
+            if timeout_ms > 0 and self.now_us >= deadline:
                 break
         self.woken = False
 
