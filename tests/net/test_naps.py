@@ -379,6 +379,37 @@ def test_an_answer_to_what_a_nap_has_brought_leaves_at_once(loop: Loop) -> None:
 # -- several
 
 
+def test_who_is_spoken_to_is_heard_at_once(loop: Loop) -> None:
+    """A statement right behind a large result does not wait for the end of the nap."""
+    recorder, channel, peer = counting(loop)
+    sent = doze(loop, channel, peer)
+    channel.send(bytearray(b"question"), 0, 8)
+    assert channel.napping
+    assert not channel.asleep
+    loop.turn()
+    assert peer.recv(100) == b"question"
+    peer.send(b"answer")
+    sent += b"answer"
+    loop.until(lambda: recorder.data == sent)
+    wake(loop, channel)
+
+
+def test_replies_one_after_the_other_are_no_stream(loop: Loop) -> None:
+    """However much they bring together, none of them waits for a nap."""
+    recorder, channel, peer = counting(loop)
+    sent = bytearray()
+    for _ in range(3 * PIECES):
+        channel.send(bytearray(b"question"), 0, 8)
+        loop.turn()
+        assert peer.recv(100) == b"question"
+        sent += PIECE[: give(peer, PIECE)]
+        while len(recorder.data) < len(sent):
+            loop.turn()
+    assert recorder.data == sent
+    assert channel.naps == 0
+    assert not channel.napping
+
+
 def test_two_that_nap(loop: Loop) -> None:
     pairs = [counting(loop) for _ in range(2)]
     sent = [doze(loop, pairs[0][1], pairs[0][2]), bytearray()]

@@ -281,6 +281,10 @@ class Channel(Watched):
         """Send bytes, or queue what the kernel does not take. A failure is reported later by `on_closed`."""
         if self.closed or start >= end or self.finishing:
             return
+        # Whoever is spoken to may answer, which is no part of what streamed before.
+        self._streak = 0
+        if self.asleep:
+            self.poller.wake(self)
         if self._out is None and not self.connecting and self._post(buf, start, end - start):
             return
         # What is in the outbox goes first, and may have had to be queued.

@@ -37,6 +37,7 @@ cdef class Poller:
     cpdef void forget(self, Watched watched) except *
     cpdef void closing(self, Watched watched) except *
     cpdef void nap(self, Watched watched) except *
+    cpdef void wake(self, Watched watched) except *
     @cython.locals(batch=list, watched=Watched)
     cdef void _end_naps(self) except *
     @cython.locals(fd=int)

@@ -9,7 +9,7 @@ take naps: its events are switched off and it is called when its nap is over, so
 worker for every few kilobytes.
 
 Invariant: a `Watched` is in the table exactly while its descriptor is in the epoll set, and its events are
-switched off exactly while it naps.
+switched off (`asleep`) only while it is on the list of those whose nap ends.
 """
 
 from __future__ import annotations
@@ -130,6 +130,11 @@ class Poller:
             watched.asleep = True
             self.epoll.change(watched.fd, EPOLLET, watched.tag)
 
+    def wake(self, watched: Watched) -> None:
+        """Watch the descriptor of an object that naps again now."""
+        watched.asleep = False
+        self.epoll.change(watched.fd, watched.events, watched.tag)
+
     def watch_guest(self, fd: int) -> None:
         """Return from `run` whenever this descriptor is readable."""
         self.guest_fd = fd
@@ -167,9 +172,8 @@ class Poller:
                     watched.on_nap()
                 finally:
                     # What is ready by then makes an event.
-                    if not watched.napping and self._knows(watched):
-                        watched.asleep = False
-                        self.epoll.change(watched.fd, watched.events, watched.tag)
+                    if watched.asleep and not watched.napping and self._knows(watched):
+                        self.wake(watched)
             except Exception as error:
                 self._failed(watched, error)
 

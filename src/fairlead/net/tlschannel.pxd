@@ -6,6 +6,7 @@ from fairlead.net.syscalls cimport sys_recv, sys_send_bytes
 cdef Py_ssize_t _EAGAIN
 cdef Py_ssize_t _RECORD
 cdef Py_ssize_t _TURN
+cdef Py_ssize_t _POSTED
 
 cdef class TlsChannel(Channel):
     cdef object _tls

@@ -17,7 +17,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from fairlead.net.channel import Channel, Handler
+from fairlead.net.channel import POSTED_BYTES, Channel, Handler
 from fairlead.net.poller import Poller
 from fairlead.net.syscalls import sys_recv, sys_send_bytes
 
@@ -29,6 +29,7 @@ _EAGAIN = -errno.EAGAIN
 _ENDED = "connection closed by peer"
 _RECORD = RECORD_BYTES
 _TURN = TURN_BYTES
+_POSTED = POSTED_BYTES
 
 
 class TlsChannel(Channel):
@@ -61,8 +62,6 @@ class TlsChannel(Channel):
         self, context: ssl.SSLContext, *, server_side: bool, hostname: str = "", on_ready: Callable[[], None]
     ) -> None:
         """Encrypt from here on; `on_ready` is called when the handshake is done, `on_closed` if it fails."""
-        # What is enciphered does not go through the outbox, and must not overtake what does.
-        self._settle()
         self._tls = context.wrap_bio(
             self._incoming, self._outgoing, server_side=server_side, server_hostname=hostname or None
         )
@@ -245,6 +244,10 @@ class TlsChannel(Channel):
         size = len(data)
         if not size or self.closed or self.finishing:
             return
+        if size <= _POSTED:
+            Channel.send(self, bytearray(data), 0, size)
+            return
+        self._settle()
         n = 0
         if self._out is None and not self.connecting:
             n = sys_send_bytes(self.fd, data)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from fairlead.accounts.model import AccountSet
 from fairlead.cluster.defs import ServiceDef
 from fairlead.session.functions import ReadFunctions
-from fairlead.session.server import Server
 from fairlead.session.router import RouterSession
+from fairlead.session.server import Server
 
 if TYPE_CHECKING:
     from fairlead.session.session import Session
