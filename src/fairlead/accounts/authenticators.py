@@ -9,19 +9,21 @@ Source: core.md c4.
 from __future__ import annotations
 
 import difflib
-import hmac
 from collections.abc import Iterable
-from hashlib import sha1
-from typing import Protocol
+from hmac import compare_digest
 
 from msgspec import Struct
 
 from fairlead.accounts.directory import DirectoryOptions
 from fairlead.accounts.model import Account
-from fairlead.protocol.auth import xor
+from fairlead.protocol.auth import sha1, xor
 
 NATIVE_PLUGIN = "mysql_native_password"
 SCRAMBLE_BYTES = 20
+_SCRAMBLE_BYTES = SCRAMBLE_BYTES
+# What the token of an account without a usable hash is compared with.
+_NO_HASH = bytes(SCRAMBLE_BYTES)
+_from_hex = bytes.fromhex
 # Of a caller's plugin name that is printed or compared, at most so many characters.
 PLUGIN_NAME_CHARS_MAX = 64
 
@@ -150,45 +152,52 @@ def _table_names(value: str) -> int:
 # -- authenticators
 
 
-class AuthExchange(Protocol):
+class AuthExchange:
     """One login: `begin` with what the client's login packet holds, then `step` with each further answer."""
 
-    def begin(self, client_plugin: str, token: bytes) -> Outcome: ...
+    def begin(self, client_plugin: str, token: bytes) -> Outcome:
+        """The client's login packet."""
+        raise NotImplementedError
 
-    def step(self, data: bytes) -> Outcome: ...
+    def step(self, data: bytes) -> Outcome:
+        """The client's answer to what the last outcome asked for."""
+        raise NotImplementedError
 
 
-class Authenticator(Protocol):
+class Authenticator:
     """One method. `plugins`: those of the accounts it serves; `client_plugin`: the one that clients use."""
 
-    name: str
-    plugins: frozenset[str]
-    client_plugin: str
+    def __init__(self, name: str, plugins: frozenset[str], client_plugin: str) -> None:
+        self.name = name
+        self.plugins = plugins
+        self.client_plugin = client_plugin
 
     def start(self, account: Account | None, user: str, host: str, scramble: bytes) -> AuthExchange:
         """An exchange for this account; None: for an account that does not exist."""
+        raise NotImplementedError
 
 
 def stored_hash(account: Account | None) -> bytes | None:
     """SHA1(SHA1(password)) of an account; empty without password; None if no password can match."""
     if account is None:
         return None
-    if not account.password:
+    password = account.password
+    if not password:
         return b""
     try:
-        stored = bytes.fromhex(account.password)
+        stored = _from_hex(password)
     except ValueError:
         return None
-    return stored if len(stored) == SCRAMBLE_BYTES else None
+    return stored if len(stored) == _SCRAMBLE_BYTES else None
 
 
-class NativeExchange:
+class NativeExchange(AuthExchange):
     """mysql_native_password: token = SHA1(pw) XOR SHA1(scramble + SHA1(SHA1(pw)))."""
 
     def __init__(
         self, account: Account | None, user: str, host: str, scramble: bytes, options: AuthOptions
     ) -> None:
-        assert len(scramble) == SCRAMBLE_BYTES
+        assert len(scramble) == _SCRAMBLE_BYTES
         self._user = user
         self._host = host
         self._scramble = scramble
@@ -200,7 +209,7 @@ class NativeExchange:
 
     def begin(self, client_plugin: str, token: bytes) -> Outcome:
         """The client's login packet; another plugin than ours is answered with a switch."""
-        if client_plugin not in (NATIVE_PLUGIN, ""):
+        if client_plugin and client_plugin != NATIVE_PLUGIN:
             self._switched = True
             return SwitchTo(NATIVE_PLUGIN, self._scramble + b"\0")
         return self._judge(token)
@@ -213,20 +222,16 @@ class NativeExchange:
     def _judge(self, token: bytes) -> Outcome:
         assert not self._ended
         self._ended = True
-        if token and len(token) != SCRAMBLE_BYTES:
+        if token and len(token) != _SCRAMBLE_BYTES:
             return access_denied(self._user, self._host, True)
-        stored = self._stored or bytes(SCRAMBLE_BYTES)
-        if token:
-            mask = sha1(self._scramble + stored).digest()
-            sha1_password = xor(token, mask)
-        else:
-            sha1_password = b""
+        stored = self._stored or _NO_HASH
+        sha1_password = xor(token, sha1(self._scramble + stored)) if token else b""
         if self._known and self._options.skip_authentication:
             return Accepted(sha1_password)
         if self._stored == b"":
             return access_denied(self._user, self._host, True) if token else Accepted(b"")
-        found = sha1(sha1_password).digest()
-        if token and hmac.compare_digest(found, stored) and self._stored is not None:
+        found = sha1(sha1_password)
+        if token and compare_digest(found, stored) and self._stored is not None:
             return Accepted(sha1_password)
         refused = access_denied(self._user, self._host, bool(token))
         if self._options.log_password_mismatch and self._known:
@@ -235,17 +240,14 @@ class NativeExchange:
         return refused
 
 
-class NativeAuthenticator:
+class NativeAuthenticator(Authenticator):
     """`mariadbauth`: accounts with mysql_native_password, or without a plugin."""
 
-    name = "mariadbauth"
-    plugins = frozenset((NATIVE_PLUGIN, ""))
-    client_plugin = NATIVE_PLUGIN
-
     def __init__(self, options: AuthOptions | None = None) -> None:
+        Authenticator.__init__(self, "mariadbauth", frozenset((NATIVE_PLUGIN, "")), NATIVE_PLUGIN)
         self.options = options or AuthOptions()
 
-    def start(self, account: Account | None, user: str, host: str, scramble: bytes) -> NativeExchange:
+    def start(self, account: Account | None, user: str, host: str, scramble: bytes) -> AuthExchange:
         """An exchange for this account; None: for an account that does not exist."""
         return NativeExchange(account, user, host, scramble, self.options)
 
@@ -275,10 +277,11 @@ class AuthenticatorSet:
         """Who serves this account; for an account that does not exist the first one, which will refuse it."""
         if account is None:
             return self.authenticators[0]
+        plugin = account.plugin
         for authenticator in self.authenticators:
-            if account.plugin in authenticator.plugins:
+            if plugin in authenticator.plugins:
                 return authenticator
-        return plugin_not_loaded(account.plugin[:PLUGIN_NAME_CHARS_MAX])
+        return plugin_not_loaded(plugin[:PLUGIN_NAME_CHARS_MAX])
 
 
 def _names(names: Iterable[str]) -> list[str]:

@@ -16,6 +16,9 @@ ER_BAD_DB = 1049
 # The role every account has, under a name that no other role can have.
 PUBLIC_ROLE = "PUBLIC"
 LOCAL_HOST = "localhost"
+# The database that everybody may choose.
+INFORMATION_SCHEMA = "information_schema"
+_SCHEMA_CHARS = len(INFORMATION_SCHEMA)
 
 
 class DirectoryOptions(Struct, frozen=True):
@@ -41,7 +44,26 @@ class _Grants:
         self.patterns: list[str] = []
 
     def allow(self, database: str) -> bool:
-        return database in self.exact or any(like(pattern, database) for pattern in self.patterns)
+        if database in self.exact:
+            return True
+        for pattern in self.patterns:  # noqa: SIM110 (a generator costs more)
+            if like(pattern, database):
+                return True
+        return False
+
+
+class _Candidate:
+    """An account that may be a user's, and from where."""
+
+    __slots__ = ("account", "rule")
+
+    def __init__(self, rule: HostRule, account: Account) -> None:
+        self.rule = rule
+        self.account = account
+
+
+def _place(candidate: _Candidate) -> tuple[int, int, str]:
+    return candidate.rule.sort_key
 
 
 class AccountDirectory:
@@ -50,9 +72,10 @@ class AccountDirectory:
     def __init__(self, accounts: AccountSet, options: DirectoryOptions | None = None) -> None:
         self.options = options = options or DirectoryOptions()
         self._fold_names = options.lower_case_table_names != 0
+        self._match_host = options.match_host
         self._rules: dict[str, HostRule] = {}
         self._users: dict[str, list[Account]] = {}
-        self._ordered: dict[str, tuple[tuple[HostRule, Account], ...]] = {}
+        self._ordered: dict[str, tuple[_Candidate, ...]] = {}
         self._roles: dict[str, Account] = {}
         for account in accounts.accounts:
             if account.is_role:
@@ -90,13 +113,13 @@ class AccountDirectory:
         With an address: only if an account that is compared by name comes before the first one that the
         address alone matches.
         """
-        if not self.options.match_host or address == LOCAL_HOST:
+        if not self._match_host or address == LOCAL_HOST:
             return False
         address = reduce_address(address)
-        for rule, _ in self._candidates(user):
-            if address and rule.matches(address):
+        for candidate in self._candidates(user):
+            if address and candidate.rule.matches(address):
                 return False
-            if rule.may_be_name:
+            if candidate.rule.may_be_name:
                 return True
         return False
 
@@ -105,17 +128,16 @@ class AccountDirectory:
         address = reduce_address(address)
         if host_name is not None:
             host_name = host_name.lower()
-        match_host = self.options.match_host
-        for rule, account in self._candidates(user):
-            if not match_host or rule.matches(address, host_name):
-                return account
+        for candidate in self._candidates(user):
+            if not self._match_host or candidate.rule.matches(address, host_name):
+                return candidate.account
         return None
 
     def has_user(self, user: str) -> bool:
         """Whether there is any account of that name, wherever its host."""
         return user in self._users
 
-    def _candidates(self, user: str) -> tuple[tuple[HostRule, Account], ...]:
+    def _candidates(self, user: str) -> tuple[_Candidate, ...]:
         """The accounts that may be this user's, in the order in which they are tried."""
         ordered = self._ordered.get(user)
         if ordered is None:
@@ -129,10 +151,10 @@ class AccountDirectory:
                 self._ordered[user] = ordered
         return ordered
 
-    def _in_order(self, accounts: list[Account]) -> tuple[tuple[HostRule, Account], ...]:
-        pairs = [(self._rule(account.host), account) for account in accounts]
-        pairs.sort(key=lambda pair: pair[0].sort_key)
-        return tuple(pairs)
+    def _in_order(self, accounts: list[Account]) -> tuple[_Candidate, ...]:
+        candidates = [_Candidate(self._rule(account.host), account) for account in accounts]
+        candidates.sort(key=_place)
+        return tuple(candidates)
 
     def _rule(self, host: str) -> HostRule:
         rule = self._rules.get(host)
@@ -147,21 +169,23 @@ class AccountDirectory:
 
         `role` is the current role, the empty string none; None stands for the account's default role.
         """
-        database = self._fold(database)
-        if database.lower() == "information_schema":
+        if self._fold_names:
+            database = database.lower()
+        if len(database) == _SCHEMA_CHARS and database.lower() == INFORMATION_SCHEMA:
             return 0
         if self._databases and database not in self._databases:
             return ER_BAD_DB
         if account.global_db_priv:
             return 0
-        host = account.host.lower()
-        if self._granted(account.user, host, database):
+        owner, host = account.user, account.host.lower()
+        if self._granted(owner, host, database):
             return 0
         # Grants to '' count for every user from that host.
-        if any(self._granted("", where, database) for where in (host, "%", "")):
-            return 0
+        for where in (host, "%", ""):
+            if self._granted("", where, database):
+                return 0
         first = account.default_role if role is None else role
-        if first and first not in self._granted_roles.get((account.user, host), ()):
+        if first and first not in self._granted_roles.get((owner, host), ()):
             first = ""
         if self._allowed_by_roles((first, PUBLIC_ROLE), database):
             return 0

@@ -22,6 +22,9 @@ HEADER_BYTES_MAX = V2_HEAD_BYTES + V2_BODY_BYTES_MAX
 
 _V1_START = b"PROXY "
 _V2_START = b"\r\n\r\n\x00\r\nQUIT\n"
+# What a header begins with, text and binary: its first two bytes as a little-endian number.
+TEXT_HEAD = int.from_bytes(_V1_START[:2], "little")
+BINARY_HEAD = int.from_bytes(_V2_START[:2], "little")
 _V2_LOCAL = 0x20
 _V2_PROXY = 0x21
 _V2_ADDRESS_BYTES = {0x11: 12, 0x21: 36}

@@ -6,8 +6,8 @@ time.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+from hashlib import sha1 as _new_sha1
+from hmac import compare_digest
 
 # Bytes of a scramble, a token, and a stored hash.
 SCRAMBLE_BYTES = 20
@@ -15,12 +15,19 @@ SCRAMBLE_BYTES = 20
 
 def sha1(data: bytes) -> bytes:
     """SHA1."""
-    return hashlib.sha1(data, usedforsecurity=False).digest()
+    return _new_sha1(data, usedforsecurity=False).digest()
 
 
 def xor(left: bytes, right: bytes) -> bytes:
     """Two strings of the same length, bit by bit."""
-    return (int.from_bytes(left, "little") ^ int.from_bytes(right, "little")).to_bytes(len(left), "little")
+    size = len(left)
+    if len(right) != size:
+        raise ValueError("strings of different lengths")
+    p, q = left, right
+    out = bytearray(size)
+    for at in range(size):
+        out[at] = p[at] ^ q[at]
+    return bytes(out)
 
 
 def password_hash(password: str | bytes) -> bytes:
@@ -43,4 +50,4 @@ def verify_native(token: bytes, scramble: bytes, stored: bytes) -> bytes | None:
     if len(token) != SCRAMBLE_BYTES or len(stored) != SCRAMBLE_BYTES:
         return None
     hash1 = xor(token, sha1(scramble[:SCRAMBLE_BYTES] + stored))
-    return hash1 if hmac.compare_digest(sha1(hash1), stored) else None
+    return hash1 if compare_digest(sha1(hash1), stored) else None

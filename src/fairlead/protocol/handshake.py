@@ -20,11 +20,18 @@ from fairlead.protocol.constants import (
     COM_CHANGE_USER,
 )
 from fairlead.protocol.errors import ProtocolError, bad_handshake
-from fairlead.protocol.packets import Reader, lenenc_string, parse_err
+from fairlead.protocol.packets import Reader, framed, lenenc_string, parse_err
 
+_PACKET_HEAD_BYTES = 4
+_SCRAMBLE_BYTES = 20
 # Bytes of the fixed part of a login packet, which alone is the request for TLS.
 HEAD_BYTES = 32
+_HEAD_BYTES = HEAD_BYTES
 _MYSQL = CLIENT_MYSQL
+_SSL = CLIENT_SSL
+_PROTOCOL_41 = CLIENT_PROTOCOL_41
+_AUTH_LENENC = CLIENT_PLUGIN_AUTH_LENENC
+_SECURE_CONNECTION = CLIENT_SECURE_CONNECTION
 _PLUGIN_AUTH = CLIENT_PLUGIN_AUTH
 _CONNECT_WITH_DB = CLIENT_CONNECT_WITH_DB
 _CONNECT_ATTRS = CLIENT_CONNECT_ATTRS
@@ -73,23 +80,34 @@ class GreetingTemplate:
     """A greeting to be sent to many clients: only the thread id and the scramble (20 bytes) differ."""
 
     def __init__(self, greeting: Greeting) -> None:
+        assert len(greeting.scramble) == _SCRAMBLE_BYTES
         self.capabilities = greeting.capabilities
-        payload = greeting.build()
-        thread_id = 1 + len(greeting.version.encode()) + 1
-        self._before = payload[:thread_id]
-        self._between = payload[thread_id + 12 : thread_id + 31]
-        self._after = payload[thread_id + 43 :]
+        self._packet = framed(0, greeting.build())
+        # Positions in the packet.
+        self._thread_id = _PACKET_HEAD_BYTES + 1 + len(greeting.version.encode()) + 1
+        self._scramble_end = self._thread_id + 4 + 8 + 19
+
+    def packet(self, thread_id: int, scramble: bytes) -> bytearray:
+        """The packet, the first one of its connection, in a buffer of its own."""
+        if len(scramble) != _SCRAMBLE_BYTES:
+            raise ValueError("a scramble has 20 bytes")
+        packet = bytearray(self._packet)
+        at = self._thread_id
+        packet[at] = thread_id & 0xFF
+        packet[at + 1] = thread_id >> 8 & 0xFF
+        packet[at + 2] = thread_id >> 16 & 0xFF
+        packet[at + 3] = thread_id >> 24
+        p = scramble
+        for i in range(8):
+            packet[at + 4 + i] = p[i]
+        at = self._scramble_end
+        for i in range(8, _SCRAMBLE_BYTES):
+            packet[at + i - 8] = p[i]
+        return packet
 
     def build(self, thread_id: int, scramble: bytes) -> bytes:
         """The payload."""
-        return b"%b%b%b%b%b%b" % (
-            self._before,
-            thread_id.to_bytes(4, "little"),
-            scramble[:8],
-            self._between,
-            scramble[8:],
-            self._after,
-        )
+        return bytes(self.packet(thread_id, scramble)[_PACKET_HEAD_BYTES:])
 
 
 def parse_greeting(payload: bytes) -> Greeting:
@@ -143,7 +161,10 @@ class HandshakeResponse(Struct, frozen=True):
 
 def is_ssl_request(payload: bytes) -> bool:
     """Whether this is the short login packet that asks for TLS."""
-    return len(payload) == HEAD_BYTES and bool(int.from_bytes(payload[:4], "little") & CLIENT_SSL)
+    if len(payload) != _HEAD_BYTES:
+        return False
+    p = payload
+    return (p[0] | p[1] << 8) & _SSL != 0
 
 
 def _head(capabilities: int, charset: int, max_packet: int) -> bytes:
@@ -170,7 +191,7 @@ def parse_handshake_response(payload: bytes, offered: int) -> HandshakeResponse:
     reader = Reader(payload)
     try:
         capabilities = reader.integer(4)
-        if not capabilities & CLIENT_PROTOCOL_41:
+        if not capabilities & _PROTOCOL_41:
             raise bad_handshake()
         max_packet = reader.integer(4)
         charset = reader.integer(1)
@@ -185,7 +206,7 @@ def parse_handshake_response(payload: bytes, offered: int) -> HandshakeResponse:
         if capabilities & _CONNECT_WITH_DB and reader.left():
             database = reader.until_null().decode("utf-8", "surrogateescape")
         if capabilities & _PLUGIN_AUTH and reader.left():
-            plugin = _until_null_or_end(reader).decode("ascii", "replace")
+            plugin = reader.until_null_or_end().decode("ascii", "replace")
         attributes = b""
         if capabilities & _CONNECT_ATTRS and reader.left():
             attributes = reader.string()
@@ -194,16 +215,12 @@ def parse_handshake_response(payload: bytes, offered: int) -> HandshakeResponse:
     return HandshakeResponse(capabilities, charset, user, auth, database, plugin, attributes, max_packet)
 
 
-def _until_null_or_end(reader: Reader) -> bytes:
-    return reader.until_null() if reader.data.find(b"\0", reader.position) >= 0 else reader.rest()
-
-
 def _auth_response(reader: Reader, capabilities: int) -> bytes:
     if not reader.left():
         return b""
-    if capabilities & CLIENT_PLUGIN_AUTH_LENENC:
+    if capabilities & _AUTH_LENENC:
         return reader.string()
-    if capabilities & CLIENT_SECURE_CONNECTION:
+    if capabilities & _SECURE_CONNECTION:
         return reader.take(reader.integer(1))
     return reader.until_null()
 
@@ -256,7 +273,7 @@ def parse_auth_switch(payload: bytes) -> AuthSwitch:
     if len(payload) == 1:
         raise ProtocolError(1251, "08004", "The server asks for the authentication of versions before 4.1")
     reader = Reader(payload, 1)
-    plugin = _until_null_or_end(reader).decode("ascii", "replace")
+    plugin = reader.until_null_or_end().decode("ascii", "replace")
     return AuthSwitch(
         plugin, reader.rest().rstrip(b"\0")[:20] if plugin == "mysql_native_password" else reader.rest()
     )
@@ -285,7 +302,7 @@ def parse_change_user(payload: bytes, capabilities: int) -> ChangeUserRequest:
     if reader.left() >= 2:
         charset = reader.integer(2)
     if capabilities & _PLUGIN_AUTH and reader.left():
-        plugin = _until_null_or_end(reader).decode("ascii", "replace")
+        plugin = reader.until_null_or_end().decode("ascii", "replace")
     if capabilities & _CONNECT_ATTRS and reader.left():
         attributes = reader.string()
     return ChangeUserRequest(user, auth, database, charset, plugin, attributes)

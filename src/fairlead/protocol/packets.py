@@ -20,27 +20,48 @@ from fairlead.protocol.constants import (
 )
 from fairlead.protocol.errors import ProtocolError, malformed
 
+_MAX = MAX_PACKET
+_SYSTEM_VARIABLE = bytes((SESSION_TRACK_SYSTEM_VARIABLES,))
+# Each length that is one byte, as that byte.
+_ONE_BYTE = tuple(bytes((value,)) for value in range(0xFB))
+_STATE_CHANGED = SERVER_SESSION_STATE_CHANGED
 
-def frame(sequence: int, payload: bytes) -> bytes:
-    """A payload as one packet, or several if it does not fit one."""
-    if len(payload) < MAX_PACKET:
-        number = sequence & 0xFF
-        return (len(payload) | number << 24).to_bytes(4, "little") + payload
-    parts = []
+
+def framed(sequence: int, payload: bytes) -> bytearray:
+    """A payload as one packet, or several if it does not fit one, in a buffer of its own."""
+    size = len(payload)
+    if size >= _MAX:
+        return _split(sequence, payload)
+    packet = bytearray(4)
+    packet[0] = size & 0xFF
+    packet[1] = size >> 8 & 0xFF
+    packet[2] = size >> 16
+    packet[3] = sequence & 0xFF
+    packet += payload
+    return packet
+
+
+def _split(sequence: int, payload: bytes) -> bytearray:
+    packets = bytearray()
     position = 0
     while True:
         piece = payload[position : position + MAX_PACKET]
-        parts.append(len(piece).to_bytes(3, "little") + bytes((sequence & 0xFF,)) + piece)
+        packets += len(piece).to_bytes(3, "little") + bytes((sequence & 0xFF,)) + piece
         sequence += 1
         position += len(piece)
         if len(piece) < MAX_PACKET:
-            return b"".join(parts)
+            return packets
+
+
+def frame(sequence: int, payload: bytes) -> bytes:
+    """A payload as one packet, or several if it does not fit one."""
+    return bytes(framed(sequence, payload))
 
 
 def lenenc(value: int) -> bytes:
     """A length-encoded integer."""
     if value < 0xFB:
-        return bytes((value,))
+        return _ONE_BYTE[value]
     if value < 1 << 16:
         return b"\xfc" + value.to_bytes(2, "little")
     if value < 1 << 24:
@@ -125,12 +146,25 @@ class Reader:
 
     def until_null(self) -> bytes:
         """Bytes up to a NUL, which is skipped."""
-        end = self.data.find(b"\0", self.position)
-        if end < 0:
+        at = end = self.position
+        size = len(self.data)
+        p = self.data
+        while end < size and p[end] != 0:
+            end += 1
+        if end >= size:
             raise malformed("a string without its end")
-        piece = self.data[self.position : end]
         self.position = end + 1
-        return piece
+        return self.data[at:end]
+
+    def until_null_or_end(self) -> bytes:
+        """Bytes up to a NUL, which is skipped, or all that is left if there is none."""
+        at = end = self.position
+        size = len(self.data)
+        p = self.data
+        while end < size and p[end] != 0:
+            end += 1
+        self.position = end + 1 if end < size else end
+        return self.data[at:end]
 
     def rest(self) -> bytes:
         """Everything that is left."""
@@ -234,11 +268,36 @@ def ok_payload(
     """The payload of an OK packet; `session_state` is what `session_variables` gives."""
     if session_state and capabilities & CLIENT_SESSION_TRACK:
         status |= SERVER_SESSION_STATE_CHANGED
-    payload = bytes((header,)) + lenenc(affected) + lenenc(insert_id)
-    payload += status.to_bytes(2, "little") + warnings.to_bytes(2, "little")
-    if status & SERVER_SESSION_STATE_CHANGED:
-        payload += lenenc(0) + lenenc_string(session_state)
-    return payload
+    return _ok(header, affected, insert_id, status, warnings, session_state)
+
+
+def _ok(
+    header: int, affected: int, insert_id: int, status: int, warnings: int, session_state: bytes
+) -> bytes:
+    payload = bytearray(1)
+    payload[0] = header
+    payload += lenenc(affected)
+    payload += lenenc(insert_id)
+    at = len(payload)
+    payload += b"\0\0\0\0"
+    payload[at] = status & 0xFF
+    payload[at + 1] = status >> 8
+    payload[at + 2] = warnings & 0xFF
+    payload[at + 3] = warnings >> 8
+    if status & _STATE_CHANGED:
+        payload += b"\0"
+        payload += lenenc_string(session_state)
+    return bytes(payload)
+
+
+def login_ok(session_state: bytes) -> bytes:
+    """The payload of the OK packet that ends a login; `session_state` only if the client tracks it."""
+    if not session_state:
+        return _LOGIN_OK
+    return _ok(0, 0, 0, SERVER_STATUS_AUTOCOMMIT | SERVER_SESSION_STATE_CHANGED, 0, session_state)
+
+
+_LOGIN_OK = ok_payload(0)
 
 
 def build_ok(sequence: int, *, status: int = SERVER_STATUS_AUTOCOMMIT) -> bytes:
@@ -248,11 +307,12 @@ def build_ok(sequence: int, *, status: int = SERVER_STATUS_AUTOCOMMIT) -> bytes:
 
 def session_variables(values: dict[str, str]) -> bytes:
     """Session state information that reports these system variables."""
-    parts = []
+    state = bytearray()
     for name, value in values.items():
         pair = lenenc_string(name.encode()) + lenenc_string(value.encode())
-        parts.append(bytes((SESSION_TRACK_SYSTEM_VARIABLES,)) + lenenc_string(pair))
-    return b"".join(parts)
+        state += _SYSTEM_VARIABLE
+        state += lenenc_string(pair)
+    return bytes(state)
 
 
 def err_payload(errno: int, sqlstate: str, message: str, *, with_state: bool = True) -> bytes:

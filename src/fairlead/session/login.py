@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from fairlead.accounts.authenticators import Accepted, NeedMore, Refused, SwitchTo, access_denied
 from fairlead.net import proxyproto
-from fairlead.protocol import packets
 from fairlead.protocol.constants import (
     CLIENT_CONNECT_WITH_DB,
     CLIENT_SESSION_TRACK,
-    SERVER_STATUS_AUTOCOMMIT,
 )
 from fairlead.protocol.errors import ProtocolError
 from fairlead.protocol.handshake import (
@@ -26,6 +24,7 @@ from fairlead.protocol.handshake import (
     parse_change_user,
     parse_handshake_response,
 )
+from fairlead.protocol.packets import err_payload, framed, login_ok, session_variables
 
 if TYPE_CHECKING:
     from fairlead.session.client import ClientConnection
@@ -37,6 +36,12 @@ LOGIN_PACKET_BYTES_MAX = 1024 * 1024
 LOGIN_TIMEOUT_MS = 10_000
 
 _PLUGIN = "mysql_native_password"
+# Typed twins.
+_LOGIN_PACKET_BYTES_MAX = LOGIN_PACKET_BYTES_MAX
+_CONNECT_WITH_DB = CLIENT_CONNECT_WITH_DB
+_SESSION_TRACK = CLIENT_SESSION_TRACK
+_TEXT_HEAD = proxyproto.TEXT_HEAD
+_BINARY_HEAD = proxyproto.BINARY_HEAD
 
 
 class Exchange:
@@ -73,7 +78,7 @@ class Exchange:
         length = p[start] | (p[start + 1] << 8) | (p[start + 2] << 16)
         channel = self.connection.channel
         assert channel is not None
-        if length > LOGIN_PACKET_BYTES_MAX:
+        if length > _LOGIN_PACKET_BYTES_MAX:
             self.broken(1043, "08S01", "Bad handshake")
             return end
         if end - start < 4 + length:
@@ -85,7 +90,7 @@ class Exchange:
             return end
         self.sequence = sequence + 1
         try:
-            self.packet(bytes(buf[start + 4 : start + 4 + length]))
+            self.packet(bytes(p[start + 4 : start + 4 + length]))
         except ProtocolError as error:
             self.broken(error.errno, error.sqlstate, error.message)
             return end
@@ -97,10 +102,13 @@ class Exchange:
 
     def send(self, payload: bytes) -> None:
         """Send a packet with the next sequence number."""
-        data = bytearray(packets.frame(self.sequence & 0xFF, payload))
+        self._send_packet(framed(self.sequence, payload))
+
+    def _send_packet(self, packet: bytearray) -> None:
         self.sequence += 1
-        assert self.connection.channel is not None
-        self.connection.channel.send(data, 0, len(data))
+        channel = self.connection.channel
+        assert channel is not None
+        channel.send(packet, 0, len(packet))
 
     def refuse(self, code: int, sqlstate: str, message: str) -> None:
         """Tell the client and end."""
@@ -121,9 +129,9 @@ class Exchange:
         session = self.session
         directory = self.listener.directory
         if (
-            not self.host.resolves_names()
-            or session.local_socket
+            session.local_socket
             or not directory.needs_name(self.user, session.remote)
+            or not self.host.resolves_names()
         ):
             self._identified(None)
             return
@@ -145,7 +153,8 @@ class Exchange:
         if self.session.closed:
             return
         self._go_on()
-        self.account = self.listener.directory.find(self.user, self.session.remote, host_name)
+        directory = self.listener.directory
+        self.account = directory.find(self.user, self.session.remote, host_name)
         if self.account is None and not self._reloaded:
             self._reload()
             return
@@ -164,12 +173,15 @@ class Exchange:
         self.identify()
 
     def _judge_account(self) -> None:
-        authenticator = self.listener.authenticators.choose(self.account)
-        if isinstance(authenticator, Refused):
-            self.refuse(authenticator.errno, authenticator.sqlstate, authenticator.message)
+        authenticators = self.listener.authenticators
+        chosen = authenticators.choose(self.account)
+        if type(chosen) is Refused:
+            self.refuse(chosen.errno, chosen.sqlstate, chosen.message)
             return
-        self._exchange = authenticator.start(self.account, self.user, self.session.remote, self.scramble)
-        self._outcome(self._exchange.begin(self.plugin, self.token))
+        authenticator = chosen
+        exchange = authenticator.start(self.account, self.user, self.session.remote, self.scramble)
+        self._exchange = exchange
+        self._outcome(exchange.begin(self.plugin, self.token))
 
     def _step(self, payload: bytes) -> None:
         if self._exchange is None:
@@ -178,10 +190,10 @@ class Exchange:
         self._outcome(self._exchange.step(payload))
 
     def _outcome(self, outcome: Any) -> None:
-        if isinstance(outcome, SwitchTo):
-            self.send(build_auth_switch(outcome.plugin, outcome.data))
-        elif isinstance(outcome, Accepted):
+        if type(outcome) is Accepted:
             self.accepted(outcome.sha1_password)
+        elif isinstance(outcome, SwitchTo):
+            self.send(build_auth_switch(outcome.plugin, outcome.data))
         elif isinstance(outcome, NeedMore):
             self.send(b"\x01" + outcome.data)
         elif isinstance(outcome, Refused):
@@ -197,7 +209,8 @@ class Exchange:
         """Whether the default database may be used; the client is refused if not."""
         if not self.database:
             return True
-        code = self.session.check_database(self.account, self.database, "")
+        directory = self.listener.directory
+        code = directory.check_database(self.account, self.database) if self.account is not None else 0
         if not code:
             return True
         if not self._reloaded:
@@ -243,28 +256,37 @@ class Login(Exchange):
         self.scramble = self.host.scramble()
         greeting = self.host.greeting(self.listener)
         self._offered = greeting.capabilities
-        self.send(greeting.build(self.session.id & 0xFFFFFFFF, self.scramble))
+        self._send_packet(greeting.packet(self.session.id & 0xFFFFFFFF, self.scramble))
 
     def feed(self, buf: bytearray, start: int, end: int) -> int:
         """The first bytes may be a PROXY header."""
         if self._first:
-            header = proxyproto.parse_header(buf, start, end)
-            if isinstance(header, proxyproto.NeedMore):
-                return start
-            self._first = False
-            if isinstance(header, proxyproto.Malformed):
-                self.refuse(1043, "08S01", "Bad handshake")
+            p = buf
+            if end - start >= 2:
+                head = p[start] | p[start + 1] << 8
+                self._first = head == _TEXT_HEAD or head == _BINARY_HEAD
+            if self._first:
+                return self._header(buf, start, end)
+        return Exchange.feed(self, buf, start, end)
+
+    def _header(self, buf: bytearray, start: int, end: int) -> int:
+        header = proxyproto.parse_header(buf, start, end)
+        if isinstance(header, proxyproto.NeedMore):
+            return start
+        self._first = False
+        if isinstance(header, proxyproto.Malformed):
+            self.refuse(1043, "08S01", "Bad handshake")
+            return end
+        if isinstance(header, proxyproto.Header):
+            networks = self.listener.networks
+            if networks is None or self.session.remote not in networks:
+                self.refuse(1130, "HY000", f"Proxy header is not accepted from {self.session.remote}")
                 return end
-            if isinstance(header, proxyproto.Header):
-                networks = self.listener.networks
-                if networks is None or self.session.remote not in networks:
-                    self.refuse(1130, "HY000", f"Proxy header is not accepted from {self.session.remote}")
-                    return end
-                if not header.local:
-                    self.session.remote = header.source
-                    self.session.remote_port = header.port
-                    self.session.local_socket = False
-                return start + header.consumed
+            if not header.local:
+                self.session.remote = header.source
+                self.session.remote_port = header.port
+                self.session.local_socket = False
+            return start + header.consumed
         return Exchange.feed(self, buf, start, end)
 
     def packet(self, payload: bytes) -> None:
@@ -282,12 +304,13 @@ class Login(Exchange):
         response = parse_handshake_response(payload, self._offered)
         self._response = response
         session = self.session
-        session.capabilities = response.capabilities & self._offered
+        capabilities = response.capabilities
+        session.capabilities = capabilities & self._offered
         session.charset = response.charset
         session.attributes = response.attributes_raw
         session.listener = self.listener
         session.user = self.user = response.user
-        self.database = response.database if response.capabilities & CLIENT_CONNECT_WITH_DB else ""
+        self.database = response.database if capabilities & _CONNECT_WITH_DB else ""
         self.plugin = response.plugin
         self.token = response.auth
         if self.listener.demands_tls and not self._tls_done:
@@ -296,7 +319,7 @@ class Login(Exchange):
         self.identify()
 
     def refuse(self, code: int, sqlstate: str, message: str) -> None:
-        self.send(packets.err_payload(code, sqlstate, message))
+        self.send(err_payload(code, sqlstate, message))
         if code == 1045 and self.service.params.get("log_auth_warnings", True):
             self.host.log(30, f"{message} (listener {self.listener.name})", self.session)
         self.session.close("login refused")
@@ -330,11 +353,9 @@ class Login(Exchange):
             self.refuse(1815, "HY000", f"Internal error: Session creation failed: {reason}")
             return
         state = b""
-        if session.capabilities & CLIENT_SESSION_TRACK:
-            state = packets.session_variables(self.host.login_variables(self.listener, session))
-        self.send(
-            packets.ok_payload(session.capabilities, status=SERVER_STATUS_AUTOCOMMIT, session_state=state)
-        )
+        if session.capabilities & _SESSION_TRACK:
+            state = session_variables(self.host.login_variables(self.listener, session))
+        self.send(login_ok(state))
         self.connection.login_done()
 
 
@@ -361,11 +382,11 @@ class ChangeUser(Exchange):
         self.identify()
 
     def refuse(self, code: int, sqlstate: str, message: str) -> None:
-        self.send(packets.err_payload(code, sqlstate, message))
+        self.send(err_payload(code, sqlstate, message))
         self.connection.login_done()
 
     def broken(self, code: int, sqlstate: str, message: str) -> None:
-        self.send(packets.err_payload(code, sqlstate, message))
+        self.send(err_payload(code, sqlstate, message))
         self.session.close(f"change of user: {message}")
 
     def accepted(self, sha1: bytes) -> None:
@@ -391,5 +412,5 @@ class ChangeUser(Exchange):
         if reason:
             session.close("change of user failed", log=f"After a change of user: {reason}")
             return
-        self.send(packets.ok_payload(session.capabilities, status=SERVER_STATUS_AUTOCOMMIT))
+        self.send(login_ok(b""))
         self.connection.login_done()
