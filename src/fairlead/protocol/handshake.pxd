@@ -24,6 +24,16 @@ cdef class GreetingTemplate:
     cpdef bytearray packet(self, unsigned int thread_id, bytes scramble)
     cpdef bytes build(self, unsigned int thread_id, bytes scramble)
 
+cdef class HandshakeResponse:
+    cdef readonly long long capabilities
+    cdef readonly int charset
+    cdef readonly str user
+    cdef readonly bytes auth
+    cdef readonly str database
+    cdef readonly str plugin
+    cdef readonly bytes attributes_raw
+    cdef readonly long long max_packet
+
 @cython.locals(p="const unsigned char *")
 cpdef bint is_ssl_request(bytes payload) except -1
 @cython.locals(reader=Reader, capabilities="long long", extended="long long", charset=int, status=int, size=int,
@@ -31,9 +41,9 @@ cpdef bint is_ssl_request(bytes payload) except -1
 cpdef object parse_greeting(bytes payload)
 @cython.locals(reader=Reader, capabilities="long long", extended="long long", charset=int, usable="long long",
                max_packet="long long", raw=bytes, auth=bytes, attributes=bytes)
-cpdef object parse_handshake_response(bytes payload, long long offered)
+cpdef HandshakeResponse parse_handshake_response(bytes payload, long long offered)
 cdef bytes _auth_response(Reader reader, long long capabilities)
 @cython.locals(low="long long", extended="long long")
 cdef bytes _head(long long capabilities, int charset, long long max_packet)
 @cython.locals(caps="long long", payload=bytes)
-cpdef bytes build_handshake_response(object response)
+cpdef bytes build_handshake_response(HandshakeResponse response)

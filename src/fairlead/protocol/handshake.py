@@ -91,7 +91,7 @@ class GreetingTemplate:
         """The packet, the first one of its connection, in a buffer of its own."""
         if len(scramble) != _SCRAMBLE_BYTES:
             raise ValueError("a scramble has 20 bytes")
-        packet = bytearray(self._packet)
+        packet = self._packet + b""
         at = self._thread_id
         packet[at] = thread_id & 0xFF
         packet[at + 1] = thread_id >> 8 & 0xFF
@@ -146,17 +146,51 @@ def client_version(version: str) -> str:
     return version.removeprefix("5.5.5-")
 
 
-class HandshakeResponse(Struct, frozen=True):
+class HandshakeResponse:
     """The login packet of a client. `attributes_raw`: its connection attributes as they came."""
 
-    capabilities: int
-    charset: int
-    user: str
-    auth: bytes
-    database: str = ""
-    plugin: str = ""
-    attributes_raw: bytes = b""
-    max_packet: int = _MAX_PACKET_SIZE
+    def __init__(
+        self,
+        capabilities: int,
+        charset: int,
+        user: str,
+        auth: bytes,
+        database: str = "",
+        plugin: str = "",
+        attributes_raw: bytes = b"",
+        max_packet: int = _MAX_PACKET_SIZE,
+    ) -> None:
+        self.capabilities = capabilities
+        self.charset = charset
+        self.user = user
+        self.auth = auth
+        self.database = database
+        self.plugin = plugin
+        self.attributes_raw = attributes_raw
+        self.max_packet = max_packet
+
+    def _fields(self) -> tuple[int, int, str, bytes, str, str, bytes, int]:
+        return (
+            self.capabilities,
+            self.charset,
+            self.user,
+            self.auth,
+            self.database,
+            self.plugin,
+            self.attributes_raw,
+            self.max_packet,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, HandshakeResponse):
+            return NotImplemented
+        return self._fields() == other._fields()
+
+    def __hash__(self) -> int:
+        return hash(self._fields())
+
+    def __repr__(self) -> str:
+        return f"HandshakeResponse{self._fields()!r}"
 
 
 def is_ssl_request(payload: bytes) -> bool:

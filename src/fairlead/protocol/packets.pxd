@@ -1,6 +1,7 @@
 cimport cython
 
 cdef Py_ssize_t _MAX
+cdef bytearray _HEAD
 cdef tuple _ONE_BYTE
 cdef int _STATE_CHANGED
 cdef bytes _SYSTEM_VARIABLE
@@ -11,7 +12,7 @@ cdef class Reader:
     cdef public Py_ssize_t position
 
     cpdef Py_ssize_t left(self) noexcept
-    @cython.locals(end=Py_ssize_t)
+    @cython.locals(p="const unsigned char *", at=Py_ssize_t, end=Py_ssize_t)
     cpdef bytes take(self, Py_ssize_t count)
     @cython.locals(p="const unsigned char *", at=Py_ssize_t, value="unsigned long long")
     cpdef unsigned long long integer(self, int size) except? 99

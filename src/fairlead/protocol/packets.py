@@ -21,6 +21,8 @@ from fairlead.protocol.constants import (
 from fairlead.protocol.errors import ProtocolError, malformed
 
 _MAX = MAX_PACKET
+# To be filled in. A sum makes a buffer at a third of the cost of a constructor.
+_HEAD = bytearray(4)
 _SYSTEM_VARIABLE = bytes((SESSION_TRACK_SYSTEM_VARIABLES,))
 # Each length that is one byte, as that byte.
 _ONE_BYTE = tuple(bytes((value,)) for value in range(0xFB))
@@ -32,12 +34,11 @@ def framed(sequence: int, payload: bytes) -> bytearray:
     size = len(payload)
     if size >= _MAX:
         return _split(sequence, payload)
-    packet = bytearray(4)
+    packet = _HEAD + payload
     packet[0] = size & 0xFF
     packet[1] = size >> 8 & 0xFF
     packet[2] = size >> 16
     packet[3] = sequence & 0xFF
-    packet += payload
     return packet
 
 
@@ -90,9 +91,10 @@ class Reader:
         end = self.position + count
         if count < 0 or end > len(self.data):
             raise malformed("it ends too early")
-        piece = self.data[self.position : end]
+        p = self.data
+        at = self.position
         self.position = end
-        return piece
+        return p[at:end]
 
     def integer(self, size: int) -> int:
         """A little-endian integer of `size` bytes, 8 at most."""
@@ -154,7 +156,7 @@ class Reader:
         if end >= size:
             raise malformed("a string without its end")
         self.position = end + 1
-        return self.data[at:end]
+        return p[at:end]
 
     def until_null_or_end(self) -> bytes:
         """Bytes up to a NUL, which is skipped, or all that is left if there is none."""
@@ -164,7 +166,7 @@ class Reader:
         while end < size and p[end] != 0:
             end += 1
         self.position = end + 1 if end < size else end
-        return self.data[at:end]
+        return p[at:end]
 
     def rest(self) -> bytes:
         """Everything that is left."""

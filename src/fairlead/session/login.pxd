@@ -3,7 +3,7 @@ cimport cython
 from fairlead.accounts.authenticators cimport AuthExchange, Authenticator, AuthenticatorSet
 from fairlead.accounts.directory cimport AccountDirectory
 from fairlead.net.channel cimport Channel
-from fairlead.protocol.handshake cimport GreetingTemplate, is_ssl_request, parse_handshake_response
+from fairlead.protocol.handshake cimport GreetingTemplate, HandshakeResponse, is_ssl_request, parse_handshake_response
 from fairlead.protocol.packets cimport framed, login_ok, session_variables
 from fairlead.session.client cimport ClientConnection
 from fairlead.session.session cimport Session
@@ -32,6 +32,7 @@ cdef class Exchange:
     cdef public bint _waiting
     cdef public bint switched
 
+    cdef object _prepare(self)
     @cython.locals(length=Py_ssize_t, sequence=int, channel=Channel, p="const unsigned char *")
     cpdef Py_ssize_t feed(self, bytearray buf, Py_ssize_t start, Py_ssize_t end) except -1
     cpdef object packet(self, bytes payload)
@@ -58,15 +59,16 @@ cdef class Login(Exchange):
     cdef long long _offered
     cdef bint _first
     cdef bint _tls_done
-    cdef object _response
+    cdef HandshakeResponse _response
     cdef bytes _sha1
 
+    cdef object _prepare(self)
     @cython.locals(greeting=GreetingTemplate)
     cpdef object greet(self)
     @cython.locals(p="const unsigned char *", head=int)
     cpdef Py_ssize_t feed(self, bytearray buf, Py_ssize_t start, Py_ssize_t end) except -1
     cdef Py_ssize_t _header(self, bytearray buf, Py_ssize_t start, Py_ssize_t end) except -1
-    @cython.locals(session=Session, capabilities="long long")
+    @cython.locals(session=Session, response=HandshakeResponse, capabilities="long long")
     cpdef object packet(self, bytes payload)
     @cython.locals(session=Session)
     cpdef object after_password(self)
@@ -75,3 +77,5 @@ cdef class Login(Exchange):
 cdef class ChangeUser(Exchange):
     cdef bytes _sha1
     cdef object _request
+
+    cdef object _prepare(self)

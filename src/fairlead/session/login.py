@@ -50,9 +50,9 @@ class Exchange:
     def __init__(self, connection: ClientConnection, session: Session) -> None:
         self.connection = connection
         self.session = session
-        self.listener = connection.listener
-        self.service = connection.listener.service
-        self.host = connection.host
+        self.listener = self.connection.listener
+        self.service = self.listener.service
+        self.host = self.connection.host
         self.sequence = 0
         self.scramble: bytes = b""
         self.user = ""
@@ -65,6 +65,10 @@ class Exchange:
         self._waiting = False
         # The channel was switched to TLS by the packet just read.
         self.switched = False
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """What this kind of exchange begins with."""
 
     # -- packets
 
@@ -90,7 +94,7 @@ class Exchange:
             return end
         self.sequence = sequence + 1
         try:
-            self.packet(bytes(p[start + 4 : start + 4 + length]))
+            self.packet(b"" + p[start + 4 : start + 4 + length])
         except ProtocolError as error:
             self.broken(error.errno, error.sqlstate, error.message)
             return end
@@ -242,8 +246,7 @@ class Exchange:
 class Login(Exchange):
     """The login at the beginning of a connection."""
 
-    def __init__(self, connection: ClientConnection, session: Session) -> None:
-        Exchange.__init__(self, connection, session)
+    def _prepare(self) -> None:
         # Capabilities of the greeting.
         self._offered = 0
         self._first = True
@@ -362,8 +365,7 @@ class Login(Exchange):
 class ChangeUser(Exchange):
     """COM_CHANGE_USER: if it fails the session goes on as the former user."""
 
-    def __init__(self, connection: ClientConnection, session: Session) -> None:
-        Exchange.__init__(self, connection, session)
+    def _prepare(self) -> None:
         self._sha1 = b""
         self._request: Any = None
 
