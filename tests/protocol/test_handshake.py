@@ -22,6 +22,7 @@ from fairlead.protocol.errors import ProtocolError
 from fairlead.protocol.handshake import (
     ChangeUserRequest,
     Greeting,
+    GreetingTemplate,
     HandshakeResponse,
     build_change_user,
     build_handshake_response,
@@ -41,6 +42,29 @@ ALL = (BASE_CAPABILITIES & ~CLIENT_MYSQL) | EXTENDED_CAPABILITIES
 def test_greeting(capabilities: int) -> None:
     greeting = Greeting("5.5.5-10.11.4", 77, SCRAMBLE, capabilities, 45)
     assert parse_greeting(greeting.build()) == greeting
+
+
+@pytest.mark.parametrize("thread_id", [0, 77, 0x01020304, 0xFFFFFFFF])
+def test_greeting_for_many(thread_id: int) -> None:
+    greeting = Greeting("5.5.5-10.11.4-\xe9", thread_id, SCRAMBLE, ALL, 45)
+    template = GreetingTemplate(Greeting("5.5.5-10.11.4-\xe9", 0, bytes(20), ALL, 45))
+    assert template.build(thread_id, SCRAMBLE) == greeting.build()
+    assert template.packet(thread_id, SCRAMBLE) == packets.frame(0, greeting.build())
+    # Each client has a packet of its own.
+    assert template.build(1, bytes(20)) == Greeting("5.5.5-10.11.4-\xe9", 1, bytes(20), ALL, 45).build()
+
+
+@pytest.mark.parametrize("scramble", [b"", SCRAMBLE[:19], SCRAMBLE + b"x"])
+def test_greeting_wants_a_whole_scramble(scramble: bytes) -> None:
+    with pytest.raises(ValueError, match="20 bytes"):
+        GreetingTemplate(Greeting("v", 0, bytes(20), ALL)).packet(1, scramble)
+
+
+def test_login_packets_are_values() -> None:
+    one, same = (HandshakeResponse(1, 45, "u", b"t", "d") for _ in range(2))
+    assert one == same and hash(one) == hash(same)
+    assert one != HandshakeResponse(1, 45, "u", b"t", "e") and one != "u"
+    assert "'u'" in repr(one)
 
 
 def test_an_error_instead_of_the_greeting() -> None:

@@ -41,7 +41,7 @@ cdef class AccountDirectory:
     cdef tuple _candidates(self, str user)
     @cython.locals(host=str, owner=str, where=str, first=str)
     cpdef int check_database(self, object account, str database, str role=*) except -1
-    @cython.locals(grants=_Grants)
+    @cython.locals(hosts=dict, grants=_Grants)
     cdef bint _granted(self, str user, str host, str database) except -1
     @cython.locals(open_roles=list, role=str)
     cdef bint _allowed_by_roles(self, tuple roles, str database) except -1

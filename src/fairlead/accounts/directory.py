@@ -82,7 +82,8 @@ class AccountDirectory:
                 self._roles[account.user] = account
             elif account.user != "root" or options.enable_root_user:
                 self._users.setdefault(account.user, []).append(account)
-        self._grants: dict[tuple[str, str], _Grants] = {}
+        # By user, or role, and by host.
+        self._grants: dict[str, dict[str, _Grants]] = {}
         for grant in accounts.grants:
             self._add_grant(grant.user, grant.host, grant.db, grant.pattern)
         self._granted_roles: dict[tuple[str, str], set[str]] = {}
@@ -94,7 +95,7 @@ class AccountDirectory:
         return name.lower() if self._fold_names else name
 
     def _add_grant(self, user: str, host: str, database: str, pattern: bool) -> None:
-        grants = self._grants.setdefault((user, host.lower()), _Grants())
+        grants = self._grants.setdefault(user, {}).setdefault(host.lower(), _Grants())
         database = self._fold(database)
         if not pattern:
             grants.exact.add(database)
@@ -192,7 +193,8 @@ class AccountDirectory:
         return ER_DBACCESS_DENIED
 
     def _granted(self, user: str, host: str, database: str) -> bool:
-        grants = self._grants.get((user, host))
+        hosts = self._grants.get(user)
+        grants = hosts.get(host) if hosts is not None else None
         return grants is not None and grants.allow(database)
 
     def _allowed_by_roles(self, roles: tuple[str, ...], database: str) -> bool:
