@@ -1,7 +1,7 @@
 """The one list of modules that are compiled by Cython.
 
-Those on the path of every statement have a sibling `.pxd` with C types (or are a `.pyx`); those that only a
-login passes through are compiled as they are.
+Those on the path of every statement or login have a sibling `.pxd` with C types (or are a `.pyx`); the others
+are compiled as they are.
 """
 
 COMPILED_MODULES = [
