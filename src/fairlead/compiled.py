@@ -48,6 +48,7 @@ COMPILED_MODULES = [
     "fairlead.session.backend_login",
     "fairlead.session.user_change",
     "fairlead.routers.readwritesplit.decide",
+    "fairlead.routers.readwritesplit.config",
     "fairlead.routers.readwritesplit.select",
     "fairlead.routers.readwritesplit.causal",
     "fairlead.routers.readwritesplit.replay",

@@ -35,6 +35,11 @@ cdef int _B_PLANNED
 cdef int _R_ERR
 cdef int _R_BROKEN
 cdef int _COM_PREPARE
+cdef Py_ssize_t _COUNTERS
+cdef Py_ssize_t _SERVER_CELLS
+cdef Py_ssize_t _WORKER_CELLS
+
+cdef Py_ssize_t _counters_of(Py_ssize_t worker, Py_ssize_t server) noexcept
 
 cdef class BackendOwner:
     cdef public dict statements
@@ -43,6 +48,10 @@ cdef class BackendOwner:
     cpdef void client_bytes(self, Backend backend, bytearray buf, Py_ssize_t start, Py_ssize_t end) except *
     cpdef bint first_packet(self, Backend backend, bytearray buf, Py_ssize_t start, Py_ssize_t end) except -1
     cpdef void reply_done(self, Backend backend, int kind, int command, long long entry_id) except *
+    cpdef void backend_needed(self, Backend backend) except *
+    cpdef Py_ssize_t backend_login_data(self, Backend backend, bytearray buf, Py_ssize_t start,
+                                        Py_ssize_t end) except -1
+    cpdef void backend_closed(self, Backend backend) except *
 
 
 cdef class Backend(Handler):
@@ -90,7 +99,21 @@ cdef class Backend(Handler):
     cdef public bint tls
     cdef public long long active_us
 
+    cpdef void plan(self) except *
+    @cython.locals(board=Board, base=Py_ssize_t, count="long long")
+    cpdef void opened(self, Channel channel) except *
+    cdef void _equip(self) except *
+    @cython.locals(board=Board, base=Py_ssize_t, channel=Channel, was_planned=bint, blocked=bint, kind=int)
+    cpdef void close(self, int state=*) except *
+    cpdef void adopt(self, Channel channel, long long capabilities, long long thread_id, bytes scramble) except *
+    cpdef void release(self, bint lent) except *
+    cpdef bint is_planned(self) except -1
+    cpdef bint will_repeat(self) except -1
+    @cython.locals(kind=int, command=int, entry_id="long long", ps_id="long long", server_id="unsigned int")
+    cpdef void flush_backlog(self) except *
+    @cython.locals(board=Board, reply_kind=int)
     cpdef void write(self, Statement statement, int kind, long long entry_id, bint is_read) except *
+    cdef void _put_off(self, bytearray packet, int command, int kind, long long entry_id, long long ps_id) except *
     cdef void _look_up(self, long long statement_id) except *
     cdef void _drop_statement(self, long long statement_id) except *
     cpdef void forget_statements(self) except *

@@ -97,6 +97,20 @@ _B_PLANNED = B_PLANNED
 _R_ERR = R_ERR
 _R_BROKEN = R_BROKEN
 _COM_PREPARE = COM_STMT_PREPARE
+# Where the counters of a worker for a server begin: so much further for each worker, and for each server.
+_COUNTERS = worker_server_index(0, 0, 0)
+_WORKER_CELLS = worker_server_index(1, 0, 0) - _COUNTERS
+_SERVER_CELLS = worker_server_index(0, 1, 0) - _COUNTERS
+# What a connection has that was not opened yet, so that many share it; never written to.
+_NO_REPLY = ReplyTracker()
+_NONE_OWED: list[tuple[int, int, int]] = []
+_NO_BACKLOG: list[tuple[bytearray, int, int, int, int]] = []
+_NO_IDS: dict[int, int] = {}
+_NONE_PREPARING: set[int] = set()
+
+
+def _counters_of(worker: int, server: int) -> int:
+    return _COUNTERS + worker * _WORKER_CELLS + server * _SERVER_CELLS
 
 
 class BackendOwner:
@@ -157,7 +171,8 @@ class Backend(Handler):
         self.index = index
         self.state = B_CLOSED
         self.channel: Channel | None = None
-        self.tracker = ReplyTracker()
+        # Made when it is opened, as is all that is empty here: most sessions end before all connections are.
+        self.tracker = _NO_REPLY
         self.capabilities = 0
         self.pending = 0
         self.head_kind = K_NONE
@@ -170,15 +185,15 @@ class Backend(Handler):
         self.swallow = False
         # The owner sees the first packet of every reply.
         self.inspected = False
-        self._more: list[tuple[int, int, int]] = []
-        self.backlog: list[tuple[bytearray, int, int, int, int]] = []
-        self.ps_ids: dict[int, int] = {}
-        self.ps_types: dict[int, int] = {}
+        self._more: list[tuple[int, int, int]] = _NONE_OWED
+        self.backlog: list[tuple[bytearray, int, int, int, int]] = _NO_BACKLOG
+        self.ps_ids: dict[int, int] = _NO_IDS
+        self.ps_types: dict[int, int] = _NO_IDS
         # The statement used last (0: none), its id on the server and the version of its types there.
         self._hot_id = 0
         self._hot_server_id = 0
         self._hot_version = 0
-        self.preparing: set[int] = set()
+        self.preparing: set[int] = _NONE_PREPARING
         self.used_turn = 0
         self.written_us = 0
         self.opened_us = 0
@@ -203,25 +218,27 @@ class Backend(Handler):
         self.current_read = False
         self.tls = False
         self._board = board
-        self.counters = worker_server_index(worker, self.slot, 0)
+        self.counters = _counters_of(worker, self.slot)
 
     def __repr__(self) -> str:
         return f"<{self.server.name} {STATE_NAMES[self.state]} pending={self.pending}>"
 
     def in_use(self) -> bool:
         """Connected, on the way, or planned."""
-        return self.state not in (_B_CLOSED, _B_FAILED)
+        return self.state != _B_CLOSED and self.state != _B_FAILED
 
     # -- life
 
     def plan(self) -> None:
         """Count on this connection; it is opened when it is needed."""
-        self.state = B_PLANNED
+        self.state = _B_PLANNED
 
     def opened(self, channel: Channel) -> None:
         """The connection is being opened on this channel."""
+        if self.tracker is _NO_REPLY:
+            self._equip()
         self.channel = channel
-        self.state = B_CONNECTING
+        self.state = _B_CONNECTING
         self.opened_us = self.written_us = channel.poller.now_us
         board, base = self._board, self.counters
         board.add(base + _S_CONNECTIONS, 1)
@@ -230,13 +247,21 @@ class Backend(Handler):
         if count > board.get(base + _S_MAX_CONNECTIONS):
             board.set(base + _S_MAX_CONNECTIONS, count)
 
+    def _equip(self) -> None:
+        """Make what only a connection that is opened needs."""
+        self.tracker = ReplyTracker()
+        self._more = []
+        self.ps_ids = {}
+        self.ps_types = {}
+        self.preparing = set()
+
     def close(self, state: int = B_CLOSED) -> None:
         """End the connection and forget what it owes."""
         channel = self.channel
-        if self.state in (B_CLOSED, B_FAILED):
+        if not self.in_use():
             self.state = state
             return
-        was_planned = self.state == B_PLANNED
+        was_planned = self.state == _B_PLANNED
         self.state = state
         self.channel = None
         board, base = self._board, self.counters
@@ -248,13 +273,13 @@ class Backend(Handler):
                     self.owner.backend_blocked(self, False)
             board.add(base + _S_CONNECTIONS, -1)
             self.owner.backend_closed(self)
-        if self.head_kind == K_CLIENT:
+        if self.head_kind == _K_CLIENT:
             board.add(base + _S_ACTIVE, -1)
         for kind, _, _ in self._more:
-            if kind == K_CLIENT:
+            if kind == _K_CLIENT:
                 board.add(base + _S_ACTIVE, -1)
         self.pending = 0
-        self.head_kind = K_NONE
+        self.head_kind = _K_NONE
         self._replying = False
         self.sent_to_client = False
         self.swallow = False
@@ -273,7 +298,7 @@ class Backend(Handler):
         self.opened(channel)
         channel.handler = self
         channel.want = 0
-        self.state = B_LOGIN
+        self.state = _B_LOGIN
         self.capabilities = capabilities
         self.thread_id = thread_id
         self.scramble = scramble
@@ -282,7 +307,7 @@ class Backend(Handler):
         """Give the connection away, which owes nothing; `lent`: another one is counted on."""
         self._board.add(self.counters + _S_CONNECTIONS, -1)
         self.channel = None
-        self.state = B_PLANNED if lent else B_CLOSED
+        self.state = _B_PLANNED if lent else _B_CLOSED
         self.forget_statements()
         self.thread_id = 0
         self.scramble = b""
@@ -329,10 +354,8 @@ class Backend(Handler):
                 board.add(self.counters + _S_WRITES, 1)
             self.current_read = is_read
         if self.state != _B_READY or self.backlog or not self._write_now(statement):
-            reply_kind = kind if statement.replies else K_NONE
-            self.backlog.append(
-                (statement.packet(), statement.command, reply_kind, entry_id, statement.ps_id)
-            )
+            reply_kind = kind if statement.replies else _K_NONE
+            self._put_off(statement.packet(), statement.command, reply_kind, entry_id, statement.ps_id)
             if self.state == _B_PLANNED:
                 self.owner.backend_needed(self)
             return
@@ -340,6 +363,18 @@ class Backend(Handler):
             self.expect(statement.command, kind, entry_id)
         if statement.command == _COM_PREPARE:
             self.preparing.add(entry_id)
+
+    def _put_off(self, packet: bytearray, command: int, kind: int, entry_id: int, ps_id: int) -> None:
+        """Keep a command until it can be sent."""
+        if self.backlog is _NO_BACKLOG:
+            self.backlog = []
+        self.backlog.append((packet, command, kind, entry_id, ps_id))
+
+    def put_first(self, packet: bytearray, kind: int) -> None:
+        """Have a query of the router's sent before all that waits."""
+        if self.backlog is _NO_BACKLOG:
+            self.backlog = []
+        self.backlog.insert(0, (packet, COM_QUERY, kind, 0, 0))
 
     def _write_now(self, statement: Statement) -> bool:
         """Send it, with this server's statement id; False if that is not known yet."""
@@ -402,7 +437,7 @@ class Backend(Handler):
     def send_packet(self, packet: bytearray) -> None:
         """Send bytes as they are: a part of a command that goes on, or data for LOAD DATA."""
         if self.backlog or self.state != B_READY:
-            self.backlog.append((packet, -1, K_NONE, 0, 0))
+            self._put_off(packet, -1, K_NONE, 0, 0)
         elif self.channel is not None:
             self.channel.send(packet, 0, len(packet))
 
@@ -410,7 +445,7 @@ class Backend(Handler):
         """Send a statement of the router's own."""
         packet = bytearray(frame(0, bytes((COM_QUERY,)) + sql))
         if self.backlog or self.state != B_READY or self.channel is None:
-            self.backlog.append((packet, COM_QUERY, kind, 0, 0))
+            self._put_off(packet, COM_QUERY, kind, 0, 0)
             if self.state == B_PLANNED:
                 self.owner.backend_needed(self)
             return
@@ -490,7 +525,7 @@ class Backend(Handler):
 
     def flush_backlog(self) -> None:
         """Send what has waited, as far as the statement ids are known."""
-        while self.backlog and self.state == B_READY and self.channel is not None:
+        while self.backlog and self.state == _B_READY and self.channel is not None:
             packet, command, kind, entry_id, ps_id = self.backlog[0]
             if ps_id:
                 server_id = self.ps_ids.get(ps_id, 0)
@@ -503,9 +538,9 @@ class Backend(Handler):
             del self.backlog[0]
             self.channel.send(packet, 0, len(packet))
             self.written_us = self.channel.poller.now_us
-            if command == COM_STMT_PREPARE:
+            if command == _COM_PREPARE:
                 self.preparing.add(entry_id)
-            if kind != K_NONE:
+            if kind != _K_NONE:
                 self.expect(command, kind, entry_id)
 
     def _for_server(self, packet: bytearray, command: int, ps_id: int, server_id: int) -> bytearray:

@@ -38,7 +38,7 @@ from fairlead.session.backend_login import BackendLogin
 from fairlead.session.history import Entry, steps
 from fairlead.session.own_answers import prepared_first
 from fairlead.session.prepared import Prepared
-from fairlead.session.state import SessionState
+from fairlead.session.state import NOTHING_TO_VERIFY, SessionState
 from fairlead.session.statement import Statement
 from fairlead.sql.types import (
     MODE_NO_BACKSLASH_ESCAPES,
@@ -57,6 +57,8 @@ from fairlead.sql.types import (
     TYPE_WRITE,
 )
 
+_B_PLANNED = B_PLANNED
+_B_READY = B_READY
 _K_VERIFY = K_VERIFY
 _K_REPLAY = K_REPLAY
 _COM_STMT_PREPARE = COM_STMT_PREPARE
@@ -116,13 +118,16 @@ class ServerSide(SessionState):
         for backend in self.backends:
             if self.closed:
                 return
-            if backend.state == B_PLANNED:
+            if backend.state == _B_PLANNED:
                 self.backend_needed(backend)
 
     def backend_needed(self, backend: Backend) -> None:
         if not self.open_backend(backend):
-            # The statement that needs it is still being routed: let that end first.
-            self.host.call_later(0, lambda: self._cannot_open(backend))
+            self._give_up_soon(backend)
+
+    def _give_up_soon(self, backend: Backend) -> None:
+        # The statement that needs it is still being routed: let that end first.
+        self.host.call_later(0, lambda: self._cannot_open(backend))
 
     def _cannot_open(self, backend: Backend) -> None:
         if not self.closed and backend.state == B_PLANNED:
@@ -327,6 +332,8 @@ class ServerSide(SessionState):
                         prepared_first(self, prepared, entry.packet)
                 else:
                     del self.statements[entry_id]
+        if not self.pending_verify:
+            return
         for other, other_ok in self.pending_verify.pop(entry_id, ()):
             if other_ok != ok and other.state == B_READY:
                 self._differs(other, entry_id)
@@ -334,6 +341,8 @@ class ServerSide(SessionState):
     def _verify(self, backend: Backend, entry_id: int, ok: bool) -> None:
         expected = self.history.expected(entry_id)
         if expected is None:
+            if self.pending_verify is NOTHING_TO_VERIFY:
+                self.pending_verify = {}
             self.pending_verify.setdefault(entry_id, []).append((backend, ok))
         elif expected != ok:
             self._differs(backend, entry_id)
@@ -380,14 +389,13 @@ class ServerSide(SessionState):
         """The server accepted the login: bring the connection to the state of the session."""
         backend.login = None
         backend.tracker.stops_at_state = self.watches_state
-        waiting_ids = {item[3] for item in backend.backlog if item[3]}
-        kept = self.history.entries.values() if backend.to_replay is None else backend.to_replay
-        entries = [entry for entry in kept if entry.id not in waiting_ids]
+        entries = self._to_repeat(backend)
         login_database = self.database if backend.login_database is None else backend.login_database
         backend.to_replay = None
         backend.login_database = None
         # A service below does it on its own connections.
-        first = () if self.listener is None or backend.server.service else self.listener.init_statements
+        listener = self.listener
+        first = () if listener is None or backend.server.service else listener.init_statements
         if not entries and not first:
             self._backend_ready(backend)
             return
@@ -406,6 +414,14 @@ class ServerSide(SessionState):
             backend.channel.send(bytearray(packet), 0, len(packet))
             backend.expect(entry.command, _K_REPLAY, entry.id)
 
+    def _to_repeat(self, backend: Backend) -> list[Entry]:
+        """The session commands that a new connection has not executed and that do not wait for it anyway."""
+        kept = list(self.history.entries.values()) if backend.to_replay is None else backend.to_replay
+        if not kept or not backend.backlog:
+            return kept
+        waiting_ids = {item[3] for item in backend.backlog if item[3]}
+        return [entry for entry in kept if entry.id not in waiting_ids]
+
     def _send_own(self, backend: Backend, command: int, rest: bytes) -> None:
         packet = packets.frame(0, bytes((command,)) + rest)
         assert backend.channel is not None
@@ -413,7 +429,7 @@ class ServerSide(SessionState):
         backend.expect(command, K_OWN, 0)
 
     def _backend_ready(self, backend: Backend) -> None:
-        backend.state = B_READY
+        backend.state = _B_READY
         self.router.backend_ready(backend)
         backend.flush_backlog()
         if self.waiting:

@@ -1,6 +1,8 @@
 cimport cython
 
+from fairlead.cluster.board cimport Board
 from fairlead.protocol.statements cimport same_types
+from fairlead.session.backend cimport Backend
 from fairlead.session.prepared cimport Prepared
 from fairlead.session.servers cimport ServerSide
 from fairlead.session.statement cimport Statement
@@ -19,13 +21,19 @@ cdef long long _NAMED
 cdef int _ROUTED
 cdef long long _SPECIAL
 cdef Py_ssize_t _V_PACKETS
+cdef Py_ssize_t _V_SESSIONS
+cdef Py_ssize_t _V_TOTAL_SESSIONS
 cdef int _WAIT
 
 cdef class Session(ServerSide):
+    @cython.locals(board=Board, backend=Backend, targets=list, count=Py_ssize_t, index=int, worker=int,
+                   first="long long")
+    cpdef str start(self)
     @cython.locals(statement=Statement, p="unsigned char *", command=int, result=int)
     cpdef int command(self, bytearray buf, Py_ssize_t start, Py_ssize_t end) except -1
     @cython.locals(result=int, info=QueryInfo)
     cdef int _query(self, Statement statement) except -1
+    cpdef int check_database(self, object account, str database, str role) except -1
     cpdef QueryInfo judged(self, QueryInfo info, str database)
     @cython.locals(command=int, start=Py_ssize_t, end=Py_ssize_t)
     cdef int _other(self, Statement statement) except -1

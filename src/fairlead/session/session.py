@@ -42,6 +42,7 @@ from fairlead.session.prepared import Prepared
 from fairlead.session.records import retain, tell
 from fairlead.session.router import FAILED, ROUTED, WAIT
 from fairlead.session.servers import ServerSide
+from fairlead.session.state import NONE_NAMED
 from fairlead.session.statement import Statement
 from fairlead.sql.hints import parse_hints
 from fairlead.sql.types import (
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
     from fairlead.sql.info import QueryInfo
 
 _V_PACKETS = V_PACKETS
+_V_SESSIONS = V_SESSIONS
+_V_TOTAL_SESSIONS = V_TOTAL_SESSIONS
 _COM_STMT_CLOSE = COM_STMT_CLOSE
 _COM_STMT_SEND_LONG_DATA = COM_STMT_SEND_LONG_DATA
 _COM_QUERY = COM_QUERY
@@ -112,17 +115,21 @@ class Session(ServerSide):
     def start(self) -> str:
         """Let the router begin; a reason if the session has to be refused, else empty."""
         board = self.board
-        count = max(1, board.workers)
-        for index, server in enumerate(self.service.targets):
-            backend = Backend(self, server, index, board, self.host.worker)
-            # Among equals the one used longest ago is chosen: let new sessions begin with different ones.
-            backend.used_turn = -((index + self.id // count) % len(self.service.targets))
+        service = self.service
+        worker = self.host.worker
+        targets = service.targets
+        count = len(targets)
+        # Among equals the one used longest ago is chosen: let new sessions begin with different ones.
+        first = self.id // max(1, board.workers)
+        for index in range(count):
+            backend = Backend(self, targets[index], index, board, worker)
+            backend.used_turn = -((index + first) % count)
             self.backends.append(backend)
         self.first_database = self.database
-        self.pausing = self.service.standing.paused
-        self.router = self.service.new_router(self)
-        board.add(self.counters + V_SESSIONS, 1)
-        board.add(self.counters + V_TOTAL_SESSIONS, 1)
+        self.pausing = service.standing.paused
+        self.router = service.new_router(self)
+        board.add(self.counters + _V_SESSIONS, 1)
+        board.add(self.counters + _V_TOTAL_SESSIONS, 1)
         self.ready = True
         self.set_text_mode()
         return self.router.start()
@@ -248,6 +255,8 @@ class Session(ServerSide):
             if info.prepared is None:
                 self.named.pop(name, None)
             else:
+                if self.named is NONE_NAMED:
+                    self.named, self.named_databases = {}, {}
                 self.named[name] = info.prepared
                 self.named_databases[name] = self.known_database()
         elif statement.type_mask & TYPE_DEALLOC_PREPARE:

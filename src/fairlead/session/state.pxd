@@ -1,3 +1,5 @@
+cimport cython
+
 from fairlead.cluster.board cimport Board
 from fairlead.net.channel cimport Channel
 from fairlead.session.backend cimport Backend, BackendOwner
@@ -11,6 +13,20 @@ from fairlead.sql.classifier cimport Classifier
 cdef int _B_READY
 cdef int _K_CLIENT
 cdef long long _READS
+cdef int _MODE_MULTIBYTE
+cdef int _MODE_ORACLE
+cdef Py_ssize_t _COUNTERS
+cdef Py_ssize_t _SERVICE_CELLS
+cdef Py_ssize_t _V_ENDED_SESSIONS
+cdef Py_ssize_t _V_SESCMD_LEN_MAX
+cdef Py_ssize_t _V_SESCMD_LEN_TOTAL
+cdef Py_ssize_t _V_SESSIONS
+cdef Py_ssize_t _V_SESSION_MS_MAX
+cdef Py_ssize_t _V_SESSION_MS_TOTAL
+cdef Py_ssize_t _V_WAITING
+cdef Py_ssize_t _WORKER_CELLS
+
+cdef Py_ssize_t _counters_of(Py_ssize_t worker, Py_ssize_t service) noexcept
 
 cdef class SessionState(BackendOwner):
     cdef public object host
@@ -83,3 +99,13 @@ cdef class SessionState(BackendOwner):
     cdef public object hints
     cdef public object trace
     cdef public tuple prepare_hints
+
+    @cython.locals(mode=int)
+    cpdef void set_text_mode(self) except *
+    @cython.locals(backend=Backend, in_reply=bint)
+    cdef void _end(self, str reason, str log, int code, str message, str sqlstate) except *
+    cpdef bint only_read(self) except -1
+    cdef bint _may_keep(self) except -1
+    @cython.locals(board=Board, base=Py_ssize_t, lived="long long", length=Py_ssize_t)
+    cdef void _count_end(self) except *
+    cpdef void dismantle(self) except *

@@ -47,12 +47,33 @@ if TYPE_CHECKING:
 
 _K_CLIENT = K_CLIENT
 _B_READY = B_READY
+_V_ENDED_SESSIONS = V_ENDED_SESSIONS
+_V_SESCMD_LEN_MAX = V_SESCMD_LEN_MAX
+_V_SESCMD_LEN_TOTAL = V_SESCMD_LEN_TOTAL
+_V_SESSIONS = V_SESSIONS
+_V_SESSION_MS_MAX = V_SESSION_MS_MAX
+_V_SESSION_MS_TOTAL = V_SESSION_MS_TOTAL
+_V_WAITING = V_WAITING
+_MODE_ORACLE = MODE_ORACLE
+_MODE_MULTIBYTE = MODE_MULTIBYTE
+# Where the counters of a worker for a service begin: so much further for each worker, and for each service.
+_COUNTERS = worker_service_index(0, 0, 0)
+_WORKER_CELLS = worker_service_index(1, 0, 0) - _COUNTERS
+_SERVICE_CELLS = worker_service_index(0, 1, 0) - _COUNTERS
 _QUIT = b"\x01\x00\x00\x00\x01"
 # What a statement that changes the default database contains.
 _USES = re.compile(rb"\buse\b", re.IGNORECASE)
 _READS = TYPE_READ | TYPE_SYSVAR_READ | TYPE_GSYSVAR_READ
-# Of sessions that reuse none; never written to.
+# What most sessions never have, so that they share it; never written to.
 _NONE_KNOWN: dict[bytes, tuple[int, bytes]] = {}
+NONE_NAMED: dict[str, Any] = {}
+NOTHING_TO_VERIFY: dict[int, list[tuple[Backend, bool]]] = {}
+_NOWHERE: list[Backend] = []
+_NO_ROUTER = RouterSession()
+
+
+def _counters_of(worker: int, service: int) -> int:
+    return _COUNTERS + worker * _WORKER_CELLS + service * _SERVICE_CELLS
 
 
 class SessionState(BackendOwner):
@@ -61,7 +82,9 @@ class SessionState(BackendOwner):
     def __init__(
         self, host: Host, service: ServiceRuntime, session_id: int, connection: Any, client: Channel
     ) -> None:
-        super().__init__()
+        # What the owner of backends has, without the detour of a call to its constructor.
+        self.statements = {}
+        self.watches_state = False
         # A Host: what it gets of us is the whole session, which this class does not know.
         self.host: Any = host
         self.service = service
@@ -85,18 +108,18 @@ class SessionState(BackendOwner):
         self.is_below = False
         self.listener: Any = None
         self.board: Board = host.board
-        self.counters = worker_service_index(host.worker, service.slot, 0)
+        self.counters = _counters_of(host.worker, service.slot)
         self.backends: list[Backend] = []
-        self.router: RouterSession = RouterSession()
+        self.router: RouterSession = _NO_ROUTER
         self.statement = Statement()
         self.trx = TrxTracker()
         self.history = History(service.history_limit, service.history_prunes, service.history_disabled)
         self.classifier = host.classifier
         # How the text of statements is read: MODE_* bits of fairlead.sql.types.
-        self.sql_mode = int(self.classifier.sql_mode)
+        self.sql_mode = self.classifier.sql_mode
         # Statements of PREPARE by their names, and the default database when they were prepared.
-        self.named: dict[str, Any] = {}
-        self.named_databases: dict[str, str] = {}
+        self.named: dict[str, Any] = NONE_NAMED
+        self.named_databases: dict[str, str] = NONE_NAMED
         self.functions = service.functions
         # Whether `database` is for certain the default database, and whether `pending_database` will be.
         self.database_known = True
@@ -104,14 +127,14 @@ class SessionState(BackendOwner):
         self.last_prepared = 0
         # Equal texts are prepared once: (id, reply) by text; the reply under way, if it is to be kept.
         self.reuses_prepares = service.reuses_prepares
-        self.known_prepares: dict[bytes, tuple[int, bytes]] = {} if service.reuses_prepares else _NONE_KNOWN
+        self.known_prepares: dict[bytes, tuple[int, bytes]] = {} if self.reuses_prepares else _NONE_KNOWN
         self.captured: bytearray | None = None
         self.prepare_hints: tuple[Any, ...] = ()
         self.expecting = 0
         # The server that asked for the data of LOAD DATA, and how often it did: once for each statement.
         self.load_backend: Backend | None = None
         self.loads = 0
-        self.stream_targets: list[Backend] = []
+        self.stream_targets: list[Backend] = _NOWHERE
         self.closed = False
         self.waiting = False
         # A reply of the session's own is owed: no other may overtake it.
@@ -141,7 +164,7 @@ class SessionState(BackendOwner):
         self.active_us = self.created_us
         self.created_at = host.wall_clock()
         self.turn = 0
-        self.pending_verify: dict[int, list[tuple[Backend, bool]]] = {}
+        self.pending_verify: dict[int, list[tuple[Backend, bool]]] = NOTHING_TO_VERIFY
         self.last_reason = ""
         self.pending_database: str | None = None
         self.looked_again_for: str | None = None
@@ -156,11 +179,12 @@ class SessionState(BackendOwner):
 
     def set_text_mode(self) -> None:
         """Read statements as the listener and the client's character set say."""
-        mode = int(self.classifier.sql_mode)
-        if self.listener is not None and self.listener.params.get("sql_mode") == "oracle":
-            mode |= MODE_ORACLE
+        mode = self.classifier.sql_mode
+        listener = self.listener
+        if listener is not None and listener.params.get("sql_mode") == "oracle":
+            mode |= _MODE_ORACLE
         if charset_of(self.charset) in UNSAFE_CHARSETS:
-            mode |= MODE_MULTIBYTE
+            mode |= _MODE_MULTIBYTE
         self.sql_mode = mode
 
     def known_database(self) -> str:
@@ -171,7 +195,6 @@ class SessionState(BackendOwner):
         if listener is not None and any(_USES.search(sql) for sql in listener.init_statements):
             return ""
         return self.database
-
 
     # -- answers of the session itself
 
@@ -198,8 +221,10 @@ class SessionState(BackendOwner):
         """End the session. With `code` the client is told why before the connection closes, unless it is
         in the middle of a reply.
         """
-        if self.closed:
-            return
+        if not self.closed:
+            self._end(reason, log, code, message, sqlstate)
+
+    def _end(self, reason: str, log: str, code: int, message: str, sqlstate: str) -> None:
         self.closed = True
         self.close_reason = reason
         in_reply = self.tap is not None and self.tap.has_part()
@@ -234,15 +259,17 @@ class SessionState(BackendOwner):
     def _count_end(self) -> None:
         board, base = self.board, self.counters
         if self.held_back:
-            board.add(base + V_WAITING, -1)
-        board.add(base + V_SESSIONS, -1)
-        board.add(base + V_ENDED_SESSIONS, 1)
+            board.add(base + _V_WAITING, -1)
+        board.add(base + _V_SESSIONS, -1)
+        board.add(base + _V_ENDED_SESSIONS, 1)
         lived = (self.client.poller.now_us - self.created_us) // 1000
-        board.add(base + V_SESSION_MS_TOTAL, lived)
-        board.set(base + V_SESSION_MS_MAX, max(lived, board.get(base + V_SESSION_MS_MAX)))
-        length = len(self.history)
-        board.add(base + V_SESCMD_LEN_TOTAL, length)
-        board.set(base + V_SESCMD_LEN_MAX, max(length, board.get(base + V_SESCMD_LEN_MAX)))
+        board.add(base + _V_SESSION_MS_TOTAL, lived)
+        if lived > board.get(base + _V_SESSION_MS_MAX):
+            board.set(base + _V_SESSION_MS_MAX, lived)
+        length = len(self.history.entries)
+        board.add(base + _V_SESCMD_LEN_TOTAL, length)
+        if length > board.get(base + _V_SESCMD_LEN_MAX):
+            board.set(base + _V_SESCMD_LEN_MAX, length)
 
     def dismantle(self) -> None:
         """Let go of everything that refers back to the session, so that it is freed at once.
@@ -251,9 +278,9 @@ class SessionState(BackendOwner):
         """
         self.backends = []
         self.router.dismantle()
-        self.router = RouterSession()
+        self.router = _NO_ROUTER
         self.tap = None
-        self.stream_targets = []
+        self.stream_targets = _NOWHERE
         self.load_backend = None
         self.connection = None
 

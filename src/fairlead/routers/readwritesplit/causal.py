@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fairlead.cluster import gtid
 from fairlead.cluster.board import SERVER_GTIDS, STATUS, V_GTIDS, server_index, worker_service_index
 from fairlead.cluster.status import MASTER
-from fairlead.protocol.constants import CLIENT_SESSION_TRACK, COM_QUERY
+from fairlead.protocol.constants import CLIENT_SESSION_TRACK
 from fairlead.protocol.errors import ProtocolError
 from fairlead.protocol.packets import Reader, frame, parse_ok
 from fairlead.routers.readwritesplit import losses
@@ -91,7 +91,7 @@ class Causal:
 
     def connection_ready(self, backend: Backend) -> None:
         """A connection is logged in: it has to report GTIDs."""
-        backend.backlog.insert(0, (bytearray(frame(0, b"\x03" + _tracking(backend))), COM_QUERY, K_OWN, 0, 0))
+        backend.put_first(bytearray(frame(0, b"\x03" + _tracking(backend))), K_OWN)
 
     def reset(self) -> None:
         """The client has reset its connections: what was set there is gone."""
@@ -161,7 +161,7 @@ class Causal:
         if self.mode in _FAST:
             for backend in self.session.backends:
                 if not self._is_primary(backend) and self.behind(backend, wanted):
-                    router.tried.add(backend.index)
+                    router.give_up_on(backend)
             return int(router.to_slave(statement))
         return self._wait(statement, wanted)
 

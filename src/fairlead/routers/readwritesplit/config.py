@@ -66,6 +66,7 @@ class RwsConfig:
         self.replay_insert_ids = params["transaction_replay_checksum"] != "no_insert_id"
         self.optimistic_trx = bool(params["optimistic_trx"])
         self.causal_reads = str(params["causal_reads"])
+        self.is_causal = self.causal_reads != "none"
         # Seconds that a replica has to catch up.
         self.causal_timeout_s = int(params["causal_reads_timeout"]) // 1000
         self.history_limit = int(params["max_sescmd_history"])

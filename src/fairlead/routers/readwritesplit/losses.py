@@ -53,7 +53,7 @@ def backend_lost(router: RwsSession, lost: Backend, kind: int, permanent: bool) 
     if lost is router.master and not may_lose_master(router, lost):
         return
     if kind == K_CLIENT:
-        router.tried.add(lost.index)
+        router.give_up_on(lost)
         if router.command_packet is not None:
             _repeat_command(router, lost)
         elif router.retriable:

@@ -58,6 +58,9 @@ cdef class RwsSession(Targets):
     cpdef int to_target(self, Statement statement) except -1
     cdef void _trx_begins(self) except *
     cpdef int refine_read(self, Statement statement, int decision) except -1
+    @cython.locals(ready=Backend)
+    cpdef void backend_ready(self, object backend) except *
+    cpdef void dismantle(self) except *
     @cython.locals(info=QueryInfo)
     cpdef void after_master(self, Statement statement, long long mask) except *
     @cython.locals(trx=TrxTracker, master=Backend, decision=int, session=Session)

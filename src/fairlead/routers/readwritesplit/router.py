@@ -62,7 +62,7 @@ from fairlead.routers.readwritesplit.decide import (
 )
 from fairlead.routers.readwritesplit.explain import explain
 from fairlead.routers.readwritesplit.replay import Replay
-from fairlead.routers.readwritesplit.targets import Targets
+from fairlead.routers.readwritesplit.targets import NO_TABLES, Targets
 from fairlead.session.backend import B_FAILED, K_CLIENT, K_OWN, Backend
 from fairlead.session.router import FAILED, ROUTED, WAIT
 from fairlead.session.session import Session
@@ -135,18 +135,18 @@ class RwsSession(Targets):
 
     def __init__(self, session: Session, service: ServiceRuntime) -> None:
         Targets.__init__(self, session, service)
-        self.replay = Replay(self) if self.config.transaction_replay else None
-        if self.replay is not None:
-            session.tap = self.replay
-        mode = MODES[self.config.causal_reads]
-        self.causal = Causal(self, mode, self.config.causal_timeout_s) if mode else None
-        self._optimistic = self.config.optimistic_trx
+        config = self.config
+        if config.transaction_replay:
+            session.tap = self.replay = Replay(self)
+        if config.is_causal:
+            self.causal = Causal(self, MODES[config.causal_reads], config.causal_timeout_s)
+        self._optimistic = config.optimistic_trx
         # The server that a hint names for the present statement.
         self._hinted_server: Backend | None = None
         # The server has not answered SET TRANSACTION yet.
         self._next_trx_asked = False
-        self._variables_on_all = self.config.variables_on_all
-        self._no_slaves = self.config.max_slave_connections == 0
+        self._variables_on_all = config.variables_on_all
+        self._no_slaves = config.max_slave_connections == 0
 
     # -- routing
 
@@ -419,6 +419,8 @@ class RwsSession(Targets):
                 self.session.unsafe = info.unsafe_to_reconnect
             return
         if info.temp_table is not None:
+            if self.temp_tables is NO_TABLES:
+                self.temp_tables = set()
             self.temp_tables.add(self._qualified(info.temp_table))
         if mask & TYPE_NEXT_TRX:
             self.next_trx = statement.packet()
@@ -453,7 +455,7 @@ class RwsSession(Targets):
             self.causal.connection_ready(ready)
         if self.next_trx is not None and not self._next_trx_asked and ready is self.master:
             # The first statement there: it concerns the transaction that comes.
-            ready.backlog.insert(0, (self.next_trx, COM_QUERY, K_OWN, 0, 0))
+            ready.put_first(self.next_trx, K_OWN)
 
     def _trx_ended(self) -> None:
         self.trx_target = None

@@ -1,6 +1,7 @@
 cimport cython
 
 from fairlead.cluster.board cimport Board
+from fairlead.routers.readwritesplit.config cimport RwsConfig
 from fairlead.session.backend cimport Backend
 
 cdef int _B_FAILED
@@ -25,7 +26,7 @@ cdef long long _MAINT
 cdef class Candidates:
     cdef public Board board
     cdef public list backends
-    cdef public object config
+    cdef public RwsConfig config
     cdef int _limit
     cdef int _criteria
     cdef bint _accept_reads
@@ -43,3 +44,8 @@ cdef class Candidates:
     cpdef long long score(self, Backend backend, long long lag) except? -1
     @cython.locals(backend=Backend, count=int)
     cpdef int connected_slaves(self, Backend master) except -1
+
+
+@cython.locals(backend=Backend, status="long long", connections="long long", place=Py_ssize_t)
+cpdef list initial_slaves(Board board, list backends, Backend master, long long rank, long long lag_limit,
+                          Py_ssize_t count)

@@ -16,7 +16,6 @@ from fairlead.cluster.status import (
     NEED_DNS,
     RUNNING,
     SLAVE,
-    is_connectable,
 )
 from fairlead.routers.readwritesplit.config import (
     ADAPTIVE,
@@ -178,15 +177,20 @@ def initial_slaves(
     """The replicas to connect to at the start of a session: fewest connections first, whatever the
     criterion.
     """
-    candidates = []
+    chosen: list[Backend] = []
+    counts: list[int] = []
     for backend in backends:
         status = board.server(backend.slot, _STATUS)
-        if backend is master or not status & SLAVE or not is_connectable(status):
+        if backend is master or not status & _SLAVE or status & _CONNECT_MASK != _RUNNING:
             continue
         if board.server(backend.slot, _RANK) != rank:
             continue
         if lag_limit and not 0 <= board.server(backend.slot, _LAG) < lag_limit:
             continue
-        candidates.append(backend)
-    candidates.sort(key=lambda backend: board.sum_server(backend.slot, _S_CONNECTIONS))
-    return candidates[:count]
+        connections = board.sum_server(backend.slot, _S_CONNECTIONS)
+        place = len(chosen)
+        while place > 0 and connections < counts[place - 1]:
+            place -= 1
+        chosen.insert(place, backend)
+        counts.insert(place, connections)
+    return chosen[:count]

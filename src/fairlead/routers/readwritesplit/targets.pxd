@@ -2,8 +2,9 @@ cimport cython
 
 from fairlead.cluster.board cimport Board
 from fairlead.net.syscalls cimport copy_bytes
+from fairlead.routers.readwritesplit.config cimport RwsConfig
 from fairlead.routers.readwritesplit.replay cimport Replay
-from fairlead.routers.readwritesplit.select cimport Candidates
+from fairlead.routers.readwritesplit.select cimport Candidates, initial_slaves
 from fairlead.session.backend cimport Backend
 from fairlead.session.router cimport RouterSession
 from fairlead.session.session cimport Session
@@ -28,10 +29,15 @@ cdef int _TARGET_MASK
 cdef long long _TRX_BITS
 cdef int _T_MASTER
 cdef int _USABLE
+cdef Py_ssize_t _PAIRS
+cdef Py_ssize_t _SERVICE_CELLS
+cdef Py_ssize_t _WORKER_CELLS
+
+cdef Py_ssize_t _pairs_of(Py_ssize_t worker, Py_ssize_t service) noexcept
 
 cdef class Targets(RouterSession):
     cdef public Session session
-    cdef public object config
+    cdef public RwsConfig config
     cdef public Board board
     cdef public Candidates candidates
     cdef public Backend master
@@ -61,6 +67,9 @@ cdef class Targets(RouterSession):
     cdef Py_ssize_t _pairs
     cdef bint _retry_reads
 
+    @cython.locals(session=Session, config=RwsConfig, backend=Backend, master=Backend, rank="long long")
+    cpdef str start(self)
+    cpdef void give_up_on(self, Backend backend) except *
     cpdef bint can_recover(self) except -1
     @cython.locals(size=Py_ssize_t)
     cpdef bint remember(self, Statement statement) except -1

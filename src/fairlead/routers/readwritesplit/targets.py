@@ -26,7 +26,6 @@ from fairlead.cluster.board import (
     STATUS,
     Board,
     worker_pair_index,
-    worker_service_index,
 )
 from fairlead.cluster.status import FOR_NEW_WORK, MAINT, MASTER, OVERDUE, RUNNING
 from fairlead.net.syscalls import copy_bytes
@@ -85,6 +84,13 @@ _COM_QUERY = COM_QUERY
 _NEVER_RECORDED = frozenset(
     (COM_PING, COM_STMT_RESET, COM_STMT_CLOSE, COM_RESET_CONNECTION, COM_DEBUG, COM_REFRESH)
 )
+# Where the counters of a worker for the servers of a service begin: so much further for each of them.
+_PAIRS = worker_pair_index(0, 0, 0, 0)
+_WORKER_CELLS = worker_pair_index(1, 0, 0, 0) - _PAIRS
+_SERVICE_CELLS = worker_pair_index(0, 1, 0, 0) - _PAIRS
+# Of sessions without any; never written to.
+NONE_TRIED: set[int] = set()
+NO_TABLES: set[tuple[str, str]] = set()
 # A read is kept for repeating on another server only up to this size, in bytes.
 RETRY_BYTES_MAX = 16 * 1024 * 1024
 _RETRY_BYTES_MAX = RETRY_BYTES_MAX
@@ -92,14 +98,19 @@ _RETRY_BYTES_MAX = RETRY_BYTES_MAX
 _BEHIND_MIN = 5
 
 
+def _pairs_of(worker: int, service: int) -> int:
+    return _PAIRS + worker * _WORKER_CELLS + service * _SERVICE_CELLS
+
+
 class Targets(RouterSession):
     """`master`: the primary of the session; `trx_target`: the server of the open transaction."""
 
     def __init__(self, session: Session, service: ServiceRuntime) -> None:
         self.session = session
-        self.config: RwsConfig = service.router_config
+        config: RwsConfig = service.router_config
+        self.config = config
         self.board: Board = session.board
-        self.candidates = Candidates(self.board, session.backends, self.config)
+        self.candidates = Candidates(self.board, session.backends, config)
         self.master: Backend | None = None
         self.trx_target: Backend | None = None
         self.last_target: Backend | None = None
@@ -107,7 +118,7 @@ class Targets(RouterSession):
         self.locked = False
         # What is under way are plain statements on the primary, so another one may follow at once.
         self.plain = False
-        self.temp_tables: set[tuple[str, str]] = set()
+        self.temp_tables: set[tuple[str, str]] = NO_TABLES
         # Text of a pending SET TRANSACTION, and whether its transaction has begun.
         self.next_trx: bytearray | None = None
         self.next_trx_used = False
@@ -115,7 +126,7 @@ class Targets(RouterSession):
         self.retry_command = 0
         self.retry_ps = 0
         self.retriable = False
-        self.tried: set[int] = set()
+        self.tried: set[int] = NONE_TRIED
         self.command_packet: tuple[bytearray, int, int] | None = None
         # A statement for which there is no server yet, until when it may wait (microseconds; 0: none waits)
         # and how long to the next look.
@@ -128,8 +139,8 @@ class Targets(RouterSession):
         self.on_replica = False
         self.decision = 0
         self._generation = self.board.get(_GENERATION)
-        self._service = worker_service_index(session.host.worker, service.slot, 0)
-        self._pairs = worker_pair_index(session.host.worker, service.slot, 0, 0)
+        self._service = session.counters
+        self._pairs = _pairs_of(session.host.worker, service.slot)
         self._retry_reads = self.config.retry_failed_reads
 
     @property
@@ -156,9 +167,10 @@ class Targets(RouterSession):
             self.board, session.backends, master, rank, config.max_replication_lag, config.slave_connections
         ):
             session.plan_backend(backend)
-        if not any(backend.in_use() for backend in session.backends):
-            return "No server can be connected to"
-        return ""
+        for backend in session.backends:
+            if backend.in_use():
+                return ""
+        return "No server can be connected to"
 
     def usable_master(self) -> Backend | None:
         """The primary for the present statement, connected or to be connected; None if there is none."""
@@ -211,7 +223,7 @@ class Targets(RouterSession):
                 return losses.no_master(self.whole, statement)
             if self.ensure_open(backend):
                 break
-            self.tried.add(backend.index)
+            self.give_up_on(backend)
         self.retriable = False
         if self.session.trx.active:
             self.trx_target = backend
@@ -252,7 +264,13 @@ class Targets(RouterSession):
                 backend = self.candidates.best_master(self.can_recover(), self.tried)
             if backend is None or self.ensure_open(backend):
                 return backend
-            self.tried.add(backend.index)
+            self.give_up_on(backend)
+
+    def give_up_on(self, backend: Backend) -> None:
+        """The present statement does not go there."""
+        if self.tried is NONE_TRIED:
+            self.tried = set()
+        self.tried.add(backend.index)
 
     def _to_last(self, statement: Statement) -> int:
         backend = self.last_target
