@@ -283,10 +283,11 @@ class Backend(Handler):
         self._replying = False
         self.sent_to_client = False
         self.swallow = False
-        self._more.clear()
         self.backlog.clear()
-        self.forget_statements()
-        self.preparing.clear()
+        if self.tracker is not _NO_REPLY:
+            self._more.clear()
+            self.forget_statements()
+            self.preparing.clear()
         self.login = None
         self.thread_id = 0
         self.replay_failed = False

@@ -58,17 +58,23 @@ def steps(entries: list[Entry], database: str) -> list[tuple[str, Entry | None]]
     return found
 
 
+# Of sessions without session commands, so that they share them; never written to.
+_NO_ENTRIES: dict[int, Entry] = {}
+_NO_RESPONSES: dict[int, bool] = {}
+_NO_PACKETS: dict[bytes, int] = {}
+
+
 class History:
     """`limit` 0 keeps nothing; `prune` False gives the history up for good when it is full."""
 
     def __init__(self, limit: int, prune: bool, disabled: bool) -> None:
         self.limit = 0 if disabled else limit
         self.prune = prune and not disabled
-        self.entries: dict[int, Entry] = {}
+        self.entries: dict[int, Entry] = _NO_ENTRIES
         # Outcome of every recent command by id: True for OK.
-        self.responses: dict[int, bool] = {}
+        self.responses: dict[int, bool] = _NO_RESPONSES
         self.pruned = False
-        self._by_packet: dict[bytes, int] = {}
+        self._by_packet: dict[bytes, int] = _NO_PACKETS
         self._last_id = 0
         self._prunable = 0
         # The last command that depends on the state of the session.
@@ -106,6 +112,8 @@ class History:
             return None
         if self.pruned and not self.prune and not is_prepare:
             return None
+        if self.entries is _NO_ENTRIES:
+            self.entries, self._by_packet = {}, {}
         entry = Entry(entry_id, command, packet, is_prepare)
         if not is_prepare and self.prune:
             earlier = self._by_packet.pop(packet, None)
@@ -166,6 +174,8 @@ class History:
             entry.ok = ok
             if entry.is_prepare and not ok:
                 self._remove(entry)
+        if self.responses is _NO_RESPONSES:
+            self.responses = {}
         self.responses[entry_id] = ok
         while len(self.responses) > RESPONSES_MAX:
             del self.responses[next(iter(self.responses))]

@@ -38,7 +38,7 @@ from fairlead.session.backend_login import BackendLogin
 from fairlead.session.history import Entry, steps
 from fairlead.session.own_answers import prepared_first
 from fairlead.session.prepared import Prepared
-from fairlead.session.state import NOTHING_TO_VERIFY, SessionState
+from fairlead.session.state import NONE_PREPARED, NOTHING_TO_VERIFY, SessionState
 from fairlead.session.statement import Statement
 from fairlead.sql.types import (
     MODE_NO_BACKSLASH_ESCAPES,
@@ -176,6 +176,8 @@ class ServerSide(SessionState):
                     self._place(kept, statement)
         if is_prepare:
             assert statement.info is not None
+            if self.statements is NONE_PREPARED:
+                self.statements = {}
             self.statements[entry_id] = Prepared(entry_id, statement.info, self.known_database())
             self.statements[entry_id].hints = self.prepare_hints
             self.prepare_hints = ()
@@ -416,7 +418,9 @@ class ServerSide(SessionState):
 
     def _to_repeat(self, backend: Backend) -> list[Entry]:
         """The session commands that a new connection has not executed and that do not wait for it anyway."""
-        kept = list(self.history.entries.values()) if backend.to_replay is None else backend.to_replay
+        kept = backend.to_replay
+        if kept is None:
+            kept = list(self.history.entries.values()) if self.history.entries else []
         if not kept or not backend.backlog:
             return kept
         waiting_ids = {item[3] for item in backend.backlog if item[3]}

@@ -116,7 +116,7 @@ class Session(ServerSide):
         """Let the router begin; a reason if the session has to be refused, else empty."""
         board = self.board
         service = self.service
-        worker = self.host.worker
+        worker = self.worker
         targets = service.targets
         count = len(targets)
         # Among equals the one used longest ago is chosen: let new sessions begin with different ones.

@@ -84,6 +84,7 @@ cdef class SessionState(BackendOwner):
     cdef public long long turn
     cdef public dict pending_verify
     cdef public Board board
+    cdef public int worker
     cdef public Py_ssize_t counters
     cdef public str last_reason
     cdef public object queries

@@ -26,6 +26,7 @@ from fairlead.protocol import packets
 from fairlead.protocol.charsets import charset_of
 from fairlead.session.backend import B_READY, K_CLIENT, Backend, BackendOwner
 from fairlead.session.history import History
+from fairlead.session.prepared import Prepared
 from fairlead.session.router import ROUTED, WAIT, RouterSession
 from fairlead.session.statement import Statement
 from fairlead.session.tap import ReplyTap
@@ -61,12 +62,17 @@ _COUNTERS = worker_service_index(0, 0, 0)
 _WORKER_CELLS = worker_service_index(1, 0, 0) - _COUNTERS
 _SERVICE_CELLS = worker_service_index(0, 1, 0) - _COUNTERS
 _QUIT = b"\x01\x00\x00\x00\x01"
+# By the numbers in login packets, which have two bytes.
+_UNSAFE_COLLATIONS = frozenset(
+    collation for collation in range(1 << 16) if charset_of(collation) in UNSAFE_CHARSETS
+)
 # What a statement that changes the default database contains.
 _USES = re.compile(rb"\buse\b", re.IGNORECASE)
 _READS = TYPE_READ | TYPE_SYSVAR_READ | TYPE_GSYSVAR_READ
 # What most sessions never have, so that they share it; never written to.
 _NONE_KNOWN: dict[bytes, tuple[int, bytes]] = {}
 NONE_NAMED: dict[str, Any] = {}
+NONE_PREPARED: dict[int, Prepared] = {}
 NOTHING_TO_VERIFY: dict[int, list[tuple[Backend, bool]]] = {}
 _NOWHERE: list[Backend] = []
 _NO_ROUTER = RouterSession()
@@ -83,7 +89,7 @@ class SessionState(BackendOwner):
         self, host: Host, service: ServiceRuntime, session_id: int, connection: Any, client: Channel
     ) -> None:
         # What the owner of backends has, without the detour of a call to its constructor.
-        self.statements = {}
+        self.statements = NONE_PREPARED
         self.watches_state = False
         # A Host: what it gets of us is the whole session, which this class does not know.
         self.host: Any = host
@@ -108,7 +114,8 @@ class SessionState(BackendOwner):
         self.is_below = False
         self.listener: Any = None
         self.board: Board = host.board
-        self.counters = _counters_of(host.worker, service.slot)
+        self.worker = host.worker
+        self.counters = _counters_of(self.worker, service.slot)
         self.backends: list[Backend] = []
         self.router: RouterSession = _NO_ROUTER
         self.statement = Statement()
@@ -183,7 +190,7 @@ class SessionState(BackendOwner):
         listener = self.listener
         if listener is not None and listener.params.get("sql_mode") == "oracle":
             mode |= _MODE_ORACLE
-        if charset_of(self.charset) in UNSAFE_CHARSETS:
+        if self.charset in _UNSAFE_COLLATIONS:
             mode |= _MODE_MULTIBYTE
         self.sql_mode = mode
 

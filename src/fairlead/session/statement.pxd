@@ -15,3 +15,5 @@ cdef class Statement:
     cdef public object hints
     cdef public Prepared prepared
     cdef public bint has_types
+
+    cpdef bytearray packet(self)

@@ -134,7 +134,7 @@ class RwsSession(Targets):
     """The router's part of one session."""
 
     def __init__(self, session: Session, service: ServiceRuntime) -> None:
-        Targets.__init__(self, session, service)
+        self.set_up(session, service)
         config = self.config
         if config.transaction_replay:
             session.tap = self.replay = Replay(self)

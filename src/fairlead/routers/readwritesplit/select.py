@@ -56,10 +56,10 @@ class Candidates:
         self.board = board
         self.backends = backends
         self.config = config
-        self._limit = config.max_replication_lag
-        self._criteria = config.criteria
-        self._accept_reads = config.master_accept_reads
-        self._slaves_max = config.max_slave_connections
+        self._limit = self.config.max_replication_lag
+        self._criteria = self.config.criteria
+        self._accept_reads = self.config.master_accept_reads
+        self._slaves_max = self.config.max_slave_connections
 
     def current_rank(self, master: Backend | None) -> int:
         """Only servers of this rank are read from: that of the primary in use, else the best there is."""

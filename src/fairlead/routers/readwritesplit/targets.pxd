@@ -70,6 +70,8 @@ cdef class Targets(RouterSession):
     @cython.locals(session=Session, config=RwsConfig, backend=Backend, master=Backend, rank="long long")
     cpdef str start(self)
     cpdef void give_up_on(self, Backend backend) except *
+    @cython.locals(config=RwsConfig)
+    cpdef void set_up(self, Session session, object service) except *
     cpdef bint can_recover(self) except -1
     @cython.locals(size=Py_ssize_t)
     cpdef bint remember(self, Statement statement) except -1

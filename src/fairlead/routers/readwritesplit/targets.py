@@ -105,7 +105,8 @@ def _pairs_of(worker: int, service: int) -> int:
 class Targets(RouterSession):
     """`master`: the primary of the session; `trx_target`: the server of the open transaction."""
 
-    def __init__(self, session: Session, service: ServiceRuntime) -> None:
+    def set_up(self, session: Session, service: ServiceRuntime) -> None:
+        """What a constructor does; as a method it is called directly by that of the whole."""
         self.session = session
         config: RwsConfig = service.router_config
         self.config = config
@@ -140,8 +141,8 @@ class Targets(RouterSession):
         self.decision = 0
         self._generation = self.board.get(_GENERATION)
         self._service = session.counters
-        self._pairs = _pairs_of(session.host.worker, service.slot)
-        self._retry_reads = self.config.retry_failed_reads
+        self._pairs = _pairs_of(session.worker, service.slot)
+        self._retry_reads = config.retry_failed_reads
 
     @property
     def whole(self) -> RwsSession:
