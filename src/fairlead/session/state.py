@@ -273,7 +273,7 @@ class SessionState(BackendOwner):
         board.add(base + _V_SESSION_MS_TOTAL, lived)
         if lived > board.get(base + _V_SESSION_MS_MAX):
             board.set(base + _V_SESSION_MS_MAX, lived)
-        length = len(self.history.entries)
+        length = len(self.history)
         board.add(base + _V_SESCMD_LEN_TOTAL, length)
         if length > board.get(base + _V_SESCMD_LEN_MAX):
             board.set(base + _V_SESCMD_LEN_MAX, length)
