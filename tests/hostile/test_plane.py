@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import ssl
@@ -14,9 +15,11 @@ from rig import GREETING, Rig, read_packet, rig, serve
 from talk import frame, login, query
 
 from fairlead.protocol import packets
+from fairlead.session.client import ClientConnection
 from fairlead.session.history import History
 from fairlead.session.login import Login
 from fairlead.session.router import RouterSession
+from fairlead.session.session import Session
 from fairlead.workers import plane as plane_module
 from fairlead.workers.deadlines import Deadlines
 
@@ -452,6 +455,30 @@ def test_an_exception_while_a_client_is_accepted_costs_that_client_only(
             writer.close()
 
         made.run(served())
+
+
+def test_a_session_that_has_ended_is_freed_without_the_garbage_collector(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def alive() -> list[Any]:
+        return [one for one in gc.get_objects() if isinstance(one, (ClientConnection, Session))]
+
+    with rig(monkeypatch) as made:
+
+        async def work() -> None:
+            for _ in range(3):
+                reader, writer = await log_in(made)
+                writer.write(b"\x01\x00\x00\x00\x01")
+                await everything(reader)
+                writer.close()
+            await made.until(lambda: not alive())
+
+        gc.collect()
+        gc.disable()
+        try:
+            made.run(work())
+        finally:
+            gc.enable()
 
 
 class Raising(RouterSession):

@@ -21,7 +21,7 @@ from fairlead.cluster.board import (
     Board,
     worker_service_index,
 )
-from fairlead.net.channel import Channel
+from fairlead.net.channel import Channel, Handler
 from fairlead.protocol import packets
 from fairlead.protocol.charsets import charset_of
 from fairlead.session.backend import B_READY, K_CLIENT, Backend, BackendOwner
@@ -76,6 +76,7 @@ NONE_PREPARED: dict[int, Prepared] = {}
 NOTHING_TO_VERIFY: dict[int, list[tuple[Backend, bool]]] = {}
 _NOWHERE: list[Backend] = []
 _NO_ROUTER = RouterSession()
+_NOBODY = Handler()
 
 
 def _counters_of(worker: int, service: int) -> int:
@@ -290,6 +291,8 @@ class SessionState(BackendOwner):
         self.stream_targets = _NOWHERE
         self.load_backend = None
         self.connection = None
+        # It is closed, but refers to the connection, which refers to the session.
+        self.client.handler = _NOBODY
 
     # -- diagnostics
 
