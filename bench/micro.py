@@ -397,7 +397,7 @@ _SESSION = tuple(
 )
 _SPLIT = tuple(
     f"fairlead.routers.readwritesplit.{name}"
-    for name in ("decide", "select", "targets", "router", "replay", "causal")
+    for name in ("config", "decide", "select", "targets", "router", "replay", "causal")
 )
 
 MICROS = (
