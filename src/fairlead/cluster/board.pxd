@@ -8,8 +8,12 @@ cdef Py_ssize_t _S_CELLS
 cdef Py_ssize_t _COUNTERS_BASE
 cdef Py_ssize_t _SERVICES_BASE
 cdef Py_ssize_t _V_CELLS
+cdef Py_ssize_t _PAIRS_BASE
+cdef Py_ssize_t _P_CELLS
+cdef Py_ssize_t _TARGETS_MAX
 
 cpdef Py_ssize_t worker_server_index(Py_ssize_t worker, Py_ssize_t slot, Py_ssize_t cell) noexcept
+cpdef Py_ssize_t worker_pair_index(Py_ssize_t worker, Py_ssize_t service, Py_ssize_t server, Py_ssize_t cell) noexcept
 cpdef Py_ssize_t worker_service_index(Py_ssize_t worker, Py_ssize_t slot, Py_ssize_t cell) noexcept
 
 cdef class Board:

@@ -124,6 +124,9 @@ _S_CELLS = S_CELLS
 _COUNTERS_BASE = _WORKERS_BASE + W_CELLS
 _SERVICES_BASE = _COUNTERS_BASE + TARGETS_MAX * S_CELLS
 _V_CELLS = V_CELLS
+_PAIRS_BASE = _SERVICES_BASE + SERVICES_MAX * V_CELLS
+_P_CELLS = P_CELLS
+_TARGETS_MAX = TARGETS_MAX
 BOARD_BYTES = (_WORKERS_BASE + WORKERS_MAX * _PER_WORKER) * 8
 
 _GAUGES_OF_SERVER = (S_CONNECTIONS, S_ACTIVE, S_POOLED, S_WAITING, S_RESETTING)
@@ -158,8 +161,7 @@ def worker_service_index(worker: int, slot: int, cell: int) -> int:
 
 def worker_pair_index(worker: int, service: int, server: int, cell: int) -> int:
     """Index of a worker's counter for a server as a target of a service."""
-    base = _WORKERS_BASE + worker * _PER_WORKER + W_CELLS + TARGETS_MAX * S_CELLS + SERVICES_MAX * V_CELLS
-    return base + (service * TARGETS_MAX + server) * P_CELLS + cell
+    return _PAIRS_BASE + worker * _PER_WORKER + (service * _TARGETS_MAX + server) * _P_CELLS + cell
 
 
 class Board:

@@ -286,3 +286,8 @@ _BY_ID = {
 def charset_of(collation: int) -> str:
     """Name of the character set of a collation; empty if the number is not known."""
     return _BY_ID.get(collation, "")
+
+
+def collations_of(charsets: frozenset[str]) -> frozenset[int]:
+    """The collations of these character sets."""
+    return frozenset(number for number, name in _BY_ID.items() if name in charsets)

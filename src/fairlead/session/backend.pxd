@@ -1,6 +1,6 @@
 cimport cython
 
-from fairlead.cluster.board cimport Board
+from fairlead.cluster.board cimport Board, worker_server_index
 from fairlead.net.channel cimport Channel, Handler
 from fairlead.protocol.tracker cimport ReplyTracker
 from fairlead.session.prepared cimport Prepared
@@ -35,11 +35,7 @@ cdef int _B_PLANNED
 cdef int _R_ERR
 cdef int _R_BROKEN
 cdef int _COM_PREPARE
-cdef Py_ssize_t _COUNTERS
-cdef Py_ssize_t _SERVER_CELLS
-cdef Py_ssize_t _WORKER_CELLS
 
-cdef Py_ssize_t _counters_of(Py_ssize_t worker, Py_ssize_t server) noexcept
 
 cdef class BackendOwner:
     cdef public dict statements

@@ -97,20 +97,12 @@ _B_PLANNED = B_PLANNED
 _R_ERR = R_ERR
 _R_BROKEN = R_BROKEN
 _COM_PREPARE = COM_STMT_PREPARE
-# Where the counters of a worker for a server begin: so much further for each worker, and for each server.
-_COUNTERS = worker_server_index(0, 0, 0)
-_WORKER_CELLS = worker_server_index(1, 0, 0) - _COUNTERS
-_SERVER_CELLS = worker_server_index(0, 1, 0) - _COUNTERS
 # What a connection has that was not opened yet, so that many share it; never written to.
 _NO_REPLY = ReplyTracker()
 _NONE_OWED: list[tuple[int, int, int]] = []
 _NO_BACKLOG: list[tuple[bytearray, int, int, int, int]] = []
 _NO_IDS: dict[int, int] = {}
 _NONE_PREPARING: set[int] = set()
-
-
-def _counters_of(worker: int, server: int) -> int:
-    return _COUNTERS + worker * _WORKER_CELLS + server * _SERVER_CELLS
 
 
 class BackendOwner:
@@ -218,7 +210,7 @@ class Backend(Handler):
         self.current_read = False
         self.tls = False
         self._board = board
-        self.counters = _counters_of(worker, self.slot)
+        self.counters = worker_server_index(worker, self.slot, 0)
 
     def __repr__(self) -> str:
         return f"<{self.server.name} {STATE_NAMES[self.state]} pending={self.pending}>"

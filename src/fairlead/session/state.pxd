@@ -1,6 +1,6 @@
 cimport cython
 
-from fairlead.cluster.board cimport Board
+from fairlead.cluster.board cimport Board, worker_service_index
 from fairlead.net.channel cimport Channel
 from fairlead.session.backend cimport Backend, BackendOwner
 from fairlead.session.history cimport History
@@ -15,8 +15,6 @@ cdef int _K_CLIENT
 cdef long long _READS
 cdef int _MODE_MULTIBYTE
 cdef int _MODE_ORACLE
-cdef Py_ssize_t _COUNTERS
-cdef Py_ssize_t _SERVICE_CELLS
 cdef Py_ssize_t _V_ENDED_SESSIONS
 cdef Py_ssize_t _V_SESCMD_LEN_MAX
 cdef Py_ssize_t _V_SESCMD_LEN_TOTAL
@@ -24,9 +22,7 @@ cdef Py_ssize_t _V_SESSIONS
 cdef Py_ssize_t _V_SESSION_MS_MAX
 cdef Py_ssize_t _V_SESSION_MS_TOTAL
 cdef Py_ssize_t _V_WAITING
-cdef Py_ssize_t _WORKER_CELLS
 
-cdef Py_ssize_t _counters_of(Py_ssize_t worker, Py_ssize_t service) noexcept
 
 cdef class SessionState(BackendOwner):
     cdef public object host

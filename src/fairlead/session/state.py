@@ -23,7 +23,7 @@ from fairlead.cluster.board import (
 )
 from fairlead.net.channel import Channel, Handler
 from fairlead.protocol import packets
-from fairlead.protocol.charsets import charset_of
+from fairlead.protocol.charsets import collations_of
 from fairlead.session.backend import B_READY, K_CLIENT, Backend, BackendOwner
 from fairlead.session.history import History
 from fairlead.session.prepared import Prepared
@@ -57,15 +57,8 @@ _V_SESSION_MS_TOTAL = V_SESSION_MS_TOTAL
 _V_WAITING = V_WAITING
 _MODE_ORACLE = MODE_ORACLE
 _MODE_MULTIBYTE = MODE_MULTIBYTE
-# Where the counters of a worker for a service begin: so much further for each worker, and for each service.
-_COUNTERS = worker_service_index(0, 0, 0)
-_WORKER_CELLS = worker_service_index(1, 0, 0) - _COUNTERS
-_SERVICE_CELLS = worker_service_index(0, 1, 0) - _COUNTERS
 _QUIT = b"\x01\x00\x00\x00\x01"
-# By the numbers in login packets, which have two bytes.
-_UNSAFE_COLLATIONS = frozenset(
-    collation for collation in range(1 << 16) if charset_of(collation) in UNSAFE_CHARSETS
-)
+_UNSAFE_COLLATIONS = collations_of(UNSAFE_CHARSETS)
 # What a statement that changes the default database contains.
 _USES = re.compile(rb"\buse\b", re.IGNORECASE)
 _READS = TYPE_READ | TYPE_SYSVAR_READ | TYPE_GSYSVAR_READ
@@ -77,10 +70,6 @@ NOTHING_TO_VERIFY: dict[int, list[tuple[Backend, bool]]] = {}
 _NOWHERE: list[Backend] = []
 _NO_ROUTER = RouterSession()
 _NOBODY = Handler()
-
-
-def _counters_of(worker: int, service: int) -> int:
-    return _COUNTERS + worker * _WORKER_CELLS + service * _SERVICE_CELLS
 
 
 class SessionState(BackendOwner):
@@ -116,7 +105,7 @@ class SessionState(BackendOwner):
         self.listener: Any = None
         self.board: Board = host.board
         self.worker = host.worker
-        self.counters = _counters_of(self.worker, service.slot)
+        self.counters = worker_service_index(self.worker, service.slot, 0)
         self.backends: list[Backend] = []
         self.router: RouterSession = _NO_ROUTER
         self.statement = Statement()

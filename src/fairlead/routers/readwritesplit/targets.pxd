@@ -1,6 +1,6 @@
 cimport cython
 
-from fairlead.cluster.board cimport Board
+from fairlead.cluster.board cimport Board, worker_pair_index
 from fairlead.net.syscalls cimport copy_bytes
 from fairlead.routers.readwritesplit.config cimport RwsConfig
 from fairlead.routers.readwritesplit.replay cimport Replay
@@ -29,11 +29,7 @@ cdef int _TARGET_MASK
 cdef long long _TRX_BITS
 cdef int _T_MASTER
 cdef int _USABLE
-cdef Py_ssize_t _PAIRS
-cdef Py_ssize_t _SERVICE_CELLS
-cdef Py_ssize_t _WORKER_CELLS
 
-cdef Py_ssize_t _pairs_of(Py_ssize_t worker, Py_ssize_t service) noexcept
 
 cdef class Targets(RouterSession):
     cdef public Session session

@@ -84,10 +84,6 @@ _COM_QUERY = COM_QUERY
 _NEVER_RECORDED = frozenset(
     (COM_PING, COM_STMT_RESET, COM_STMT_CLOSE, COM_RESET_CONNECTION, COM_DEBUG, COM_REFRESH)
 )
-# Where the counters of a worker for the servers of a service begin: so much further for each of them.
-_PAIRS = worker_pair_index(0, 0, 0, 0)
-_WORKER_CELLS = worker_pair_index(1, 0, 0, 0) - _PAIRS
-_SERVICE_CELLS = worker_pair_index(0, 1, 0, 0) - _PAIRS
 # Of sessions without any; never written to.
 NONE_TRIED: set[int] = set()
 NO_TABLES: set[tuple[str, str]] = set()
@@ -96,10 +92,6 @@ RETRY_BYTES_MAX = 16 * 1024 * 1024
 _RETRY_BYTES_MAX = RETRY_BYTES_MAX
 # A server may always owe so many session commands.
 _BEHIND_MIN = 5
-
-
-def _pairs_of(worker: int, service: int) -> int:
-    return _PAIRS + worker * _WORKER_CELLS + service * _SERVICE_CELLS
 
 
 class Targets(RouterSession):
@@ -141,7 +133,7 @@ class Targets(RouterSession):
         self.decision = 0
         self._generation = self.board.get(_GENERATION)
         self._service = session.counters
-        self._pairs = _pairs_of(session.worker, service.slot)
+        self._pairs = worker_pair_index(session.worker, service.slot, 0, 0)
         self._retry_reads = config.retry_failed_reads
 
     @property
