@@ -18,6 +18,8 @@ from fairlead.net.channel import HIGH_WATER_BYTES, POSTED_BYTES, Channel
 from fairlead.net.outbox import Outbox, open_outbox
 from fairlead.net.poller import Watched, WorkerLoop
 
+# Sends that one turn holds; compiled it is a constant of C.
+ENTRIES = 32
 COMPILED = os.environ.get("FAIRLEAD_PURE") != "1"
 
 
@@ -86,7 +88,7 @@ def ring_of_this_process() -> int:
 # -- by itself
 
 
-@pytest.mark.parametrize("number", [1, 2, 64])
+@pytest.mark.parametrize("number", [1, 2, ENTRIES])
 def test_nothing_leaves_before_submit_and_then_everything(box: Outbox, sockets: Sockets, number: int) -> None:
     pairs = [sockets.pair() for _ in range(number)]
     turn = box.turn
@@ -128,11 +130,11 @@ def test_it_is_full_by_entries_and_empty_again(box: Outbox, sockets: Sockets) ->
         number = 0
         while put(box, ours, b"x") >= 0:
             number += 1
-        assert number == box.count == 64
+        assert number == box.count == ENTRIES
         assert put(box, ours, b"x") == -1
-        assert box.extend(63, bytearray(b"y"), 0, 1), "there is room for bytes still"
+        assert box.extend(ENTRIES - 1, bytearray(b"y"), 0, 1), "there is room for bytes still"
         assert box.submit() == 0
-        assert received(theirs) == b"x" * 64 + b"y"
+        assert received(theirs) == b"x" * ENTRIES + b"y"
 
 
 def test_it_is_full_by_bytes_and_empty_again(box: Outbox, sockets: Sockets) -> None:
@@ -239,9 +241,9 @@ def test_a_descriptor_that_is_closed_after_submit_has_said_its_words(
 def test_many_turns(box: Outbox, sockets: Sockets) -> None:
     """The places of the ring are taken again and again, whatever their number in a turn."""
     generator = random.Random(4)
-    pairs = [sockets.pair() for _ in range(64)]
+    pairs = [sockets.pair() for _ in range(ENTRIES)]
     for _ in range(400):
-        chosen = generator.sample(pairs, generator.randint(1, 64))
+        chosen = generator.sample(pairs, generator.randint(1, ENTRIES))
         words = [generator.randbytes(generator.randint(1, 300)) for _ in chosen]
         for (ours, _), word in zip(chosen, words, strict=True):
             put(box, ours, word)

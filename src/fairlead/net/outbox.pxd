@@ -1,6 +1,6 @@
 cdef enum:
     # Sends of one turn, and bytes of all of them together.
-    ENTRIES = 64
+    ENTRIES = 32
     ARENA_BYTES = 128 * 1024
 
 

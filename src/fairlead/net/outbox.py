@@ -12,7 +12,7 @@ import os
 from fairlead.net.syscalls import sys_send_bytes
 
 # Sends of one turn, and bytes of all of them together.
-ENTRIES = 64
+ENTRIES = 32
 ARENA_BYTES = 128 * 1024
 
 
