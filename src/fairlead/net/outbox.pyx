@@ -8,7 +8,7 @@ held for the kernel beyond it. https://man7.org/linux/man-pages/man2/io_uring_en
 
 import os
 
-from libc.errno cimport EAGAIN, EINTR, errno
+from libc.errno cimport EAGAIN, EINTR, EIO, errno
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
@@ -232,6 +232,8 @@ cdef class Outbox:
             entry.message_flags = MSG_DONTWAIT | MSG_NOSIGNAL
             entry.user_data = <unsigned long long>i
             self._sq_array[place] = place
+            # Should a result be missing it was an error.
+            self._results[i] = -EIO
         store(self._sq_tail, tail + <unsigned int>count)
         while taken < count:
             n = self._enter(count - taken, 0, 0)
