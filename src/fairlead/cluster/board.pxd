@@ -27,7 +27,7 @@ cdef class Board:
     cpdef void add(self, Py_ssize_t index, long long amount) noexcept
     @cython.locals(index=Py_ssize_t)
     cpdef long long server(self, Py_ssize_t slot, Py_ssize_t cell) noexcept
-    @cython.locals(total="long long", index=Py_ssize_t, _=int)
+    @cython.locals(total="long long", _=int)
+    cdef long long _sum(self, Py_ssize_t index) noexcept
     cpdef long long sum_server(self, Py_ssize_t slot, Py_ssize_t cell) noexcept
-    @cython.locals(total="long long", index=Py_ssize_t, _=int)
     cpdef long long sum_service(self, Py_ssize_t slot, Py_ssize_t cell) noexcept

@@ -198,27 +198,23 @@ class Board:
 
     def sum_server(self, slot: int, cell: int) -> int:
         """A counter of a server, over all workers."""
-        total = 0
-        index = _COUNTERS_BASE + slot * _S_CELLS + cell
-        for _ in range(self.workers):
-            total += self.cells[index]
-            index += _PER_WORKER
-        return total
+        return self._sum(_COUNTERS_BASE + slot * _S_CELLS + cell)
 
     def sum_service(self, slot: int, cell: int) -> int:
         """A counter of a service, over all workers."""
+        return self._sum(_SERVICES_BASE + slot * _V_CELLS + cell)
+
+    def sum_pair(self, service: int, server: int, cell: int) -> int:
+        """A counter of a (service, server) pair, over all workers."""
+        return self._sum(worker_pair_index(0, service, server, cell))
+
+    def _sum(self, index: int) -> int:
+        """A counter over all workers; `index`: that of the first one."""
         total = 0
-        index = _SERVICES_BASE + slot * _V_CELLS + cell
         for _ in range(self.workers):
             total += self.cells[index]
             index += _PER_WORKER
         return total
-
-    def sum_pair(self, service: int, server: int, cell: int) -> int:
-        """A counter of a (service, server) pair, over all workers."""
-        return sum(
-            self.cells[worker_pair_index(worker, service, server, cell)] for worker in range(self.workers)
-        )
 
     def set_server(self, slot: int, cell: int, value: int) -> bool:
         """Write a monitor's cell and raise the generation if it changed. Supervisor only."""

@@ -18,6 +18,7 @@ cdef class EpollSet:
     cdef void* events
 
     cpdef void add(self, int fd, unsigned int events, unsigned int tag) except *
+    cdef void _control(self, int operation, int fd, unsigned int events, unsigned int tag) except *
     cpdef void remove(self, int fd) noexcept
     cpdef void change(self, int fd, unsigned int events, unsigned int tag) except *
     cpdef int wait_us(self, long long timeout_us) except -1

@@ -246,21 +246,20 @@ cdef class EpollSet:
         free(self.events)
 
     cpdef void add(self, int fd, unsigned int events, unsigned int tag) except *:
+        self._control(EPOLL_CTL_ADD, fd, events, tag)
+
+    cpdef void change(self, int fd, unsigned int events, unsigned int tag) except *:
+        self._control(EPOLL_CTL_MOD, fd, events, tag)
+
+    cdef void _control(self, int operation, int fd, unsigned int events, unsigned int tag) except *:
         cdef epoll_event event
         event.events = events
         event.data.u64 = <unsigned long long>tag << 32 | <unsigned int>fd
-        if epoll_ctl(self.fd, EPOLL_CTL_ADD, fd, &event) < 0:
-            raise OSError(errno, "epoll_ctl add")
+        if epoll_ctl(self.fd, operation, fd, &event) < 0:
+            raise OSError(errno, "epoll_ctl")
 
     cpdef void remove(self, int fd) noexcept:
         epoll_ctl(self.fd, EPOLL_CTL_DEL, fd, NULL)
-
-    cpdef void change(self, int fd, unsigned int events, unsigned int tag) except *:
-        cdef epoll_event event
-        event.events = events
-        event.data.u64 = <unsigned long long>tag << 32 | <unsigned int>fd
-        if epoll_ctl(self.fd, EPOLL_CTL_MOD, fd, &event) < 0:
-            raise OSError(errno, "epoll_ctl change")
 
     cpdef int wait_us(self, long long timeout_us) except -1:
         cdef timespec timeout
