@@ -11,7 +11,7 @@ import pytest
 SHARED = {
     "fairlead.session.state": ("NONE_NAMED", "NONE_PREPARED", "NOTHING_TO_VERIFY", "_NOWHERE", "_NONE_KNOWN"),
     "fairlead.session.history": ("_NO_ENTRIES", "_NO_RESPONSES", "_NO_PACKETS"),
-    "fairlead.session.backend": ("_NO_BACKLOG", "_NO_IDS"),
+    "fairlead.session.backend": ("_NONE_OWED", "_NO_BACKLOG", "_NO_IDS", "_NONE_PREPARING"),
     "fairlead.routers.readwritesplit.targets": ("NONE_TRIED", "NO_TABLES"),
 }
 

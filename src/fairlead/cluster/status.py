@@ -21,6 +21,8 @@ OVERDUE = 1 << 30
 
 # Of these bits a server has only RUNNING while its open connections may be used for something new.
 FOR_NEW_WORK = RUNNING | MAINT | OVERDUE
+# And of these while new connections may be opened.
+FOR_CONNECTING = RUNNING | MAINT | DRAINING | NEED_DNS
 
 ROLE_BITS = MASTER | SLAVE | RELAY | BLR | JOINED
 # What a server loses when it goes down.
@@ -47,7 +49,7 @@ def is_usable(status: int) -> bool:
 
 def is_connectable(status: int) -> bool:
     """New connections may be opened."""
-    return status & (RUNNING | MAINT | DRAINING | NEED_DNS) == RUNNING
+    return status & FOR_CONNECTING == RUNNING
 
 
 def status_text(status: int, connections: int = 0) -> str:

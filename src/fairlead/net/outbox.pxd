@@ -43,6 +43,7 @@ cdef class Outbox:
     cpdef int error_at(self, int index) noexcept
     cpdef bytearray rest_at(self, int index)
     cpdef void close(self) noexcept
+    cdef void _release(self) noexcept
 
 
 cpdef Outbox open_outbox()

@@ -91,7 +91,7 @@ cdef class Outbox:
             raise MemoryError()
 
     def __dealloc__(self):
-        self.close()
+        self._release()
         free(self._memory)
 
     cdef int _open(self) noexcept:
@@ -282,6 +282,9 @@ cdef class Outbox:
         return bytearray((self._memory + self._starts[entry] + sent)[:size])
 
     cpdef void close(self) noexcept:
+        self._release()
+
+    cdef void _release(self) noexcept:
         if self._map != NULL:
             munmap(self._map, self._ring_size)
             self._map = NULL

@@ -2,7 +2,7 @@
 
 `Poller.run` waits on one epoll set and calls the objects behind ready descriptors; it returns only when the
 guest (asyncio's own selector, one descriptor of the set) has something to do, so that a statement passes
-without asyncio noticing. Descriptors are watched edge-triggered once and never changed: what a channel
+without asyncio noticing. Descriptors are watched edge-triggered, which only naps ever change: what a channel
 could not finish it puts on the deferred list, which is served before the next wait. Small sends wait in the
 outbox, if there is one, until the end of the turn. An object whose descriptor never stops bringing data may
 take naps: its events are switched off and it is called when its nap is over, so that it does not wake the

@@ -22,7 +22,6 @@ cdef class GreetingTemplate:
 
     @cython.locals(packet=bytearray, at=Py_ssize_t, i=Py_ssize_t, p="const unsigned char *")
     cpdef bytearray packet(self, unsigned int thread_id, bytes scramble)
-    cpdef bytes build(self, unsigned int thread_id, bytes scramble)
 
 cdef class HandshakeResponse:
     cdef readonly long long capabilities

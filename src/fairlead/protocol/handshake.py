@@ -105,10 +105,6 @@ class GreetingTemplate:
             packet[at + i - 8] = p[i]
         return packet
 
-    def build(self, thread_id: int, scramble: bytes) -> bytes:
-        """The payload."""
-        return bytes(self.packet(thread_id, scramble)[_PACKET_HEAD_BYTES:])
-
 
 def parse_greeting(payload: bytes) -> Greeting:
     """A greeting; an error packet in its place is raised as ProtocolError with the server's code."""

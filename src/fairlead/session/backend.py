@@ -37,7 +37,7 @@ from fairlead.protocol.constants import (
     COM_STMT_EXECUTE,
     COM_STMT_PREPARE,
 )
-from fairlead.protocol.packets import frame
+from fairlead.protocol.packets import framed
 from fairlead.protocol.tracker import R_BROKEN, R_ERR, ReplyTracker
 from fairlead.session.prepared import Prepared
 from fairlead.session.statement import Statement
@@ -436,7 +436,7 @@ class Backend(Handler):
 
     def send_own(self, sql: bytes, kind: int) -> None:
         """Send a statement of the router's own."""
-        packet = bytearray(frame(0, bytes((COM_QUERY,)) + sql))
+        packet = framed(0, bytes((COM_QUERY,)) + sql)
         if self.backlog or self.state != B_READY or self.channel is None:
             self._put_off(packet, COM_QUERY, kind, 0, 0)
             if self.state == B_PLANNED:

@@ -186,6 +186,6 @@ class BackendLogin:
         return self.session.database if given is None else str(given)
 
     def _send(self, payload: bytes) -> None:
-        data = bytearray(packets.frame(self._sequence, payload))
+        data = packets.framed(self._sequence, payload)
         if self.backend.channel is not None:
             self.backend.channel.send(data, 0, len(data))

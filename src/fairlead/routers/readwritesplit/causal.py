@@ -19,7 +19,7 @@ from fairlead.cluster.board import SERVER_GTIDS, STATUS, V_GTIDS, server_index, 
 from fairlead.cluster.status import MASTER
 from fairlead.protocol.constants import CLIENT_SESSION_TRACK
 from fairlead.protocol.errors import ProtocolError
-from fairlead.protocol.packets import Reader, frame, parse_ok
+from fairlead.protocol.packets import Reader, framed, parse_ok
 from fairlead.routers.readwritesplit import losses
 from fairlead.routers.readwritesplit.decide import D_CAUSAL
 from fairlead.session.backend import K_OWN, K_PROBE, K_SYNC, Backend
@@ -91,7 +91,7 @@ class Causal:
 
     def connection_ready(self, backend: Backend) -> None:
         """A connection is logged in: it has to report GTIDs."""
-        backend.put_first(bytearray(frame(0, b"\x03" + _tracking(backend))), K_OWN)
+        backend.put_first(framed(0, b"\x03" + _tracking(backend)), K_OWN)
 
     def reset(self) -> None:
         """The client has reset its connections: what was set there is gone."""

@@ -21,7 +21,6 @@ cdef long long _RUNNING
 cdef long long _CONNECT_MASK
 cdef long long _MASTER
 cdef long long _SLAVE
-cdef long long _MAINT
 
 cdef class Candidates:
     cdef public Board board

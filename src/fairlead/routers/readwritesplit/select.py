@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from fairlead.cluster.board import LAG, PING_US, RANK, S_ACTIVE, S_AVERAGE_US, S_CONNECTIONS, STATUS, Board
 from fairlead.cluster.status import (
-    DRAINING,
+    FOR_CONNECTING,
     FOR_NEW_WORK,
-    MAINT,
     MASTER,
-    NEED_DNS,
     RUNNING,
     SLAVE,
 )
@@ -40,10 +38,9 @@ _LEAST_BEHIND = LEAST_BEHIND
 _ADAPTIVE = ADAPTIVE
 _USABLE = FOR_NEW_WORK
 _RUNNING = RUNNING
-_CONNECT_MASK = RUNNING | MAINT | DRAINING | NEED_DNS
+_CONNECT_MASK = FOR_CONNECTING
 _MASTER = MASTER
 _SLAVE = SLAVE
-_MAINT = MAINT
 
 # A connected replica is left only when its lag exceeds twice the limit, but not below so many seconds.
 STALE_LAG_SECONDS_MIN = 300
